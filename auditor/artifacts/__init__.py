@@ -1,0 +1,1 @@
+"""Artifacts: the needs that checks declare, thin over methods/."""

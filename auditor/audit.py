@@ -1,0 +1,1 @@
+"""The five stages in a row: spec, plan, execute, judge, report."""

@@ -1,0 +1,122 @@
+"""Check: needs in, evidence out. Its fields are its YAML parameters; it knows no threshold and no page."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from auditor.evidence import (
+    Counts,
+    CountsPair,
+    Distribution,
+    Enclosure,
+    Evidence,
+    Measurement,
+    Metric,
+    Moments,
+    NoDistribution,
+)
+from auditor.needs import Need
+from auditor.subject import Subject
+from auditor.values import Value
+
+Pillar = Literal["task", "interpretability", "traceability", "optimizability"]
+PILLARS: tuple[Pillar, ...] = ("task", "interpretability", "traceability", "optimizability")
+
+
+class About(Value):
+    """What the documentation page and the report say of a check, in plain words."""
+
+    title: str
+    question: str
+    formula: str
+    method: str
+    reading: str
+    limits: str
+    citation: str
+
+
+class Check(Value, ABC):
+    """One question about a model. The class docstring's first line is its entry in the catalogue.
+
+    A check is pure: `measure` turns artifacts (numpy arrays in frozen dataclasses) into numbers and blocks.
+    A parameter of measure() named `seed` receives the seed of the check's own resampling.
+    """
+
+    pillar: ClassVar[Pillar]
+    version: ClassVar[int] = 1
+    about: ClassVar[About]
+    metrics: ClassVar[tuple[Metric, ...]]
+
+    @abstractmethod
+    def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
+        """The artifacts it measures, by the parameter names of measure()."""
+
+    def applies(self, subject: Subject) -> str | None:
+        """None, or the reason why this check does not apply to the subject as described."""
+        return None
+
+    @abstractmethod
+    def measure(self, *args: Any, **artifacts: Any) -> Evidence:
+        """Numbers with their sampling distributions, and blocks to show. Raises NotApplicable(reason)."""
+
+    @classmethod
+    def metric(cls, name: str) -> Metric:
+        """The declared metric of that name; KeyError if it was not declared."""
+        return {metric.name: metric for metric in cls.metrics}[name]
+
+    @classmethod
+    def sampled(cls, name: str, distribution: Distribution, value: float | None = None, of: str = "") -> Measurement:
+        """A measurement drawn from a population; the estimate is read off the distribution where it holds it.
+
+        `value` must be given for a bootstrap (Quantiles), whose distribution does not hold the estimate;
+        its `n` is then passed through `replicated`.
+        """
+        metric = cls.metric(name)
+        estimate, n = _estimate(distribution)
+        return Measurement(
+            name=name, of=of, value=estimate if value is None else value, unit=metric.unit, n=n,
+            method=metric.interval, unit_of_resampling=metric.resampling, kind="sampled", distribution=distribution,
+        )  # fmt: skip
+
+    @classmethod
+    def replicated(cls, name: str, value: float, distribution: Distribution, n: int, of: str = "") -> Measurement:
+        """A measurement over n units whose distribution does not hold n (bootstrap quantiles, an enclosure)."""
+        return cls.sampled(name, distribution, value=value, of=of).model_copy(update={"n": n})
+
+    @classmethod
+    def exact(
+        cls,
+        name: str,
+        value: float,
+        n: int = 1,
+        of: str = "",
+        *,
+        kind: Literal["exact", "unreplicated"] = "exact",
+    ) -> Measurement:
+        """An exact fact about what was measured, or (kind "unreplicated") one replicate of a random thing."""
+        metric = cls.metric(name)
+        return Measurement(
+            name=name,
+            of=of,
+            value=value,
+            unit=metric.unit,
+            n=n,
+            kind=kind,
+            unit_of_resampling=metric.resampling,
+        )
+
+
+def _estimate(distribution: Distribution) -> tuple[float, int]:
+    match distribution:
+        case Counts(k=k, n=n):
+            return k / n, n
+        case CountsPair(k1=k1, n1=n1, k2=k2, n2=n2):
+            return k1 / n1 - k2 / n2, min(n1, n2)
+        case Moments(mean=mean, n=n):
+            return mean, n
+        case Enclosure(low=low, high=high):
+            return (low + high) / 2, 1
+        case NoDistribution():
+            raise ValueError("a sampled measurement needs a distribution")
+        case _:
+            return 0.0, 0

@@ -1,0 +1,1 @@
+"""Checks: one file a check, found by its place."""

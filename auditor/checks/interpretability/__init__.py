@@ -1,0 +1,1 @@
+"""What does the model look at, and can the explanation be trusted?"""

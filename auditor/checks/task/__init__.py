@@ -1,0 +1,1 @@
+"""What does the model do, and can the data be believed?"""

@@ -1,0 +1,1 @@
+"""How did each parameter come to be?"""

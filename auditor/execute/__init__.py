@@ -1,0 +1,1 @@
+"""Execute: the only stage that touches devices."""

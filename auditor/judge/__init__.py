@@ -1,0 +1,1 @@
+"""Judge: rules and evidence in, verdicts out; pure, and without a route to a silent pass."""

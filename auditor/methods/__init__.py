@@ -1,0 +1,1 @@
+"""Methods: the mathematics, pure functions that know nothing of the product."""

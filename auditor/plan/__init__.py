@@ -1,0 +1,1 @@
+"""Plan: from a resolved spec to jobs; pure and without torch."""

@@ -1,0 +1,1 @@
+"""Recorder: a small, free-standing record of a training run."""

@@ -1,0 +1,1 @@
+"""Registry: the checks by name, found from their files without importing them."""

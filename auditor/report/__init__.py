@@ -1,0 +1,1 @@
+"""Report: pages made of results.json, and of nothing else."""

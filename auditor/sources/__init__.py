@@ -1,0 +1,1 @@
+"""Sources: models and data sets, described without torch and loaded with it."""

@@ -1,0 +1,1 @@
+"""The spec language: what people write, and the resolved Spec that every later stage reads."""

@@ -1,0 +1,132 @@
+"""Subject: what one check audits (a model, data, other models, a history), described without torch."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from auditor.values import Value
+
+Modality = Literal["image", "text", "tabular"]
+Task = Literal["classification", "regression", "causal_lm", "masked_lm", "encoder"]
+Trust = Literal["data", "restricted", "code"]
+Holding = Literal["weights", "changes", "losses", "gradients", "learning_rates", "validation"]
+
+
+class Runtime(Value):
+    """All of the run that can change a number; part of every content address."""
+
+    device: str = "cpu"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    threads: int = 1
+    batch_size: int = 32
+    seed: int = 0
+    packages: dict[str, str] = {}
+
+
+class Digested(Value):
+    """A value that stands in content addresses as its class and `digest`, which covers all that can change a number."""
+
+    digest: str
+
+
+class FileRef(Value):
+    """A file inside the root: its path as the spec names it, its size and sha256, checked again at load."""
+
+    path: str
+    sha256: str
+    size: int = Field(ge=0)
+
+
+class DataRef(Digested):
+    """A data set, described: `entry` is the resolved spec entry of `source`, `rows` all rows, `used` after sampling.
+
+    classes: class names in the order of the model's head indices once matched; counts: used rows by class.
+    labels: label as found in the data -> index in the head (the table that the report shows).
+    digest: over the files' sha256, the source and the entry (sampling included).
+    """
+
+    name: str
+    source: str
+    entry: dict[str, Any]
+    files: tuple[FileRef, ...] = ()
+    modality: Modality
+    task: Task = "classification"
+    rows: int = Field(ge=0)
+    used: int = Field(ge=0)
+    classes: tuple[str, ...] = ()
+    counts: dict[str, int] = {}
+    labels: dict[str, int] = {}
+    grouped: bool = False
+    corrupt: int = Field(0, description="Rows known to be unreadable when described.")
+
+
+class Recipe(Value):
+    """How the audit fine-tunes a model; `steps` optimizer steps of `batch_size` examples, for each of `seeds` seeds."""
+
+    optimizer: Literal["sgd", "adam", "adamw"] = "adamw"
+    lr: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    momentum: float = Field(0.0, ge=0, lt=1)
+    schedule: Literal["constant", "cosine"] = "constant"
+    warmup: int = Field(0, ge=0, description="Steps of linear warm-up.")
+    clip: float | None = Field(None, gt=0, description="Largest gradient norm; null leaves gradients alone.")
+    steps: int = Field(200, ge=1, le=1_000_000)
+    batch_size: int = Field(32, ge=1)
+    seeds: int = Field(5, ge=1, le=100)
+    record_every: int = Field(5, ge=1)
+    keep: int = Field(8, ge=1, le=64, description="Checkpoints kept, evenly spaced, plus the last.")
+    head: int | None = Field(None, ge=2, description="Classes of a new head; null keeps the head.")
+    validation_rows: int = Field(512, ge=1, description="At most this many validation rows at each record.")
+
+
+class History(Value):
+    """How a model came to be, as far as it is known: a fine-tune run here, or checkpoints on disk."""
+
+    source: Literal["finetune", "checkpoints", "trace"]
+    holds: frozenset[Holding]
+    seeds: int = 1
+    steps: tuple[int, ...] = Field((), description="Steps of the checkpoints, from their names.")
+    files: tuple[FileRef, ...] = ()
+
+
+class ModelRef(Digested):
+    """A model, described: files with digests, head, preprocessing, and what had to be assumed.
+
+    `entry` is the resolved spec entry. `preprocess` is the declarative list of input steps that sources/ applies.
+    For a fine-tune (source "finetune"): `parent`, `recipe`, `train` and `validation` are set.
+    digest: over the files' sha256, the source, the entry, the preprocessing and, for a fine-tune, parent, recipe, data.
+    """
+
+    name: str
+    source: str
+    entry: dict[str, Any]
+    files: tuple[FileRef, ...] = ()
+    trust: Trust = "data"
+    architecture: str
+    modality: Modality
+    task: Task = "classification"
+    parameters: int = Field(0, ge=0)
+    outputs: int = Field(0, ge=0)
+    classes: tuple[str, ...] = ()
+    preprocess: dict[str, Any] = {}
+    assumptions: tuple[str, ...] = ()
+    history: History | None = None
+    parent: "ModelRef | None" = None
+    recipe: Recipe | None = None
+    train: DataRef | None = None
+    validation: DataRef | None = None
+
+
+class Subject(Value):
+    """What one check looks at. `others`: further data sets by parameter name (`train`, `ood`)."""
+
+    model: ModelRef
+    data: DataRef | None = None
+    others: dict[str, DataRef] = {}
+    against: tuple[ModelRef, ...] = ()
+    runtime: Runtime = Runtime()
+
+    @property
+    def history(self) -> History | None:
+        """The model's own history."""
+        return self.model.history
