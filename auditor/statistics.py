@@ -1,0 +1,220 @@
+"""Statistics: sampling distributions and intervals as pure functions of plain numbers; NaN is an error."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from math import isfinite, isnan, sqrt
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike
+
+    Rows = np.ndarray[Any, np.dtype[np.int64]]
+    Estimate = Callable[[Rows], float]
+    Draw = Callable[[np.random.Generator], Rows]
+
+Interval = tuple[float, float]
+
+_TAIL = (
+    0.00025, 0.0005, 0.000625, 0.001, 0.00125, 0.0025, 0.003125, 0.004, 0.005, 0.00625, 0.0075, 0.01, 0.0125,
+    0.015, 0.02, 0.025, 0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45,
+)  # fmt: skip
+GRID: tuple[float, ...] = (*_TAIL, 0.5, *(1 - p for p in reversed(_TAIL)))
+"""The probabilities at which a bootstrap distribution is kept. Nothing is ever read beyond its ends."""
+
+REPLICATES = 4000
+"""Enough that the outermost probability of GRID is a replicate, not an extrapolation."""
+
+
+def wilson(k: int, n: int, confidence: float) -> Interval:
+    """The score interval of a proportion: all p with (k/n - p)^2 <= z^2 p (1 - p) / n.
+
+    k successes in n independent trials; two-sided at `confidence`. ValueError unless 0 <= k <= n and n >= 1.
+    Wilson, Journal of the American Statistical Association 22 (1927).
+
+    >>> [round(end, 4) for end in wilson(81, 263, 0.95)]
+    [0.2553, 0.3662]
+    """
+    if not 0 <= k <= n or n < 1:
+        raise ValueError(f"wilson: expected 0 <= k <= n and n >= 1, found k = {k}, n = {n}")
+    z2 = _normal(confidence) ** 2
+    centre = (k + z2 / 2) / (n + z2)
+    half = sqrt(z2) / (n + z2) * sqrt(k * (n - k) / n + z2 / 4)
+    low = 0.0 if k == 0 else max(0.0, centre - half)
+    high = 1.0 if k == n else min(1.0, centre + half)
+    return low, high
+
+
+def t_interval(mean: float, sd: float, n: int, confidence: float) -> Interval:
+    """Student's interval of a mean: mean -+ t(n - 1) sd / sqrt(n), sd with n - 1 in the denominator.
+
+    One value alone bounds nothing: (-inf, inf). ValueError for a non-finite number or n < 1.
+    Student, Biometrika 6 (1908).
+
+    >>> [round(end, 3) for end in t_interval(10.0, 2.0, 16, 0.95)]
+    [8.934, 11.066]
+    """
+    from scipy.special import stdtrit
+
+    _finite("t_interval", mean, sd)
+    if n < 1 or sd < 0:
+        raise ValueError(f"t_interval: expected n >= 1 and sd >= 0, found n = {n}, sd = {sd}")
+    tail = _tail(confidence)
+    if n == 1:
+        return float("-inf"), float("inf")
+    half = -float(stdtrit(n - 1, tail)) * sd / sqrt(n)
+    return mean - half, mean + half
+
+
+def newcombe(k1: int, n1: int, k2: int, n2: int, confidence: float) -> Interval:
+    """The hybrid score interval of a difference of two independent proportions, k1/n1 - k2/n2.
+
+    Newcombe, Statistics in Medicine 17 (1998), method 10.
+
+    >>> [round(end, 4) for end in newcombe(56, 70, 48, 80, 0.95)]
+    [0.0524, 0.3339]
+    """
+    first, second = wilson(k1, n1, confidence), wilson(k2, n2, confidence)
+    return difference(k1 / n1, first, k2 / n2, second)
+
+
+def difference(value1: float, interval1: Interval, value2: float, interval2: Interval) -> Interval:
+    """An interval of value1 - value2 for two independent estimates, recovered from their own intervals.
+
+    low = d - sqrt((v1 - l1)^2 + (u2 - v2)^2), high = d + sqrt((u1 - v1)^2 + (v2 - l2)^2).
+    Zou and Donner, Statistics in Medicine 27 (2008); with Wilson's intervals this is Newcombe's.
+    """
+    _finite("difference", value1, value2)
+    d = value1 - value2
+    low = d - sqrt((value1 - interval1[0]) ** 2 + (interval2[1] - value2) ** 2)
+    high = d + sqrt((interval1[1] - value1) ** 2 + (value2 - interval2[0]) ** 2)
+    return low, high
+
+
+def quantile_interval(values: Sequence[float], confidence: float) -> Interval:
+    """The interval between two probabilities of a bootstrap distribution kept at GRID.
+
+    A level between two probabilities of GRID takes the outer one; beyond the ends of GRID the interval is
+    infinite, since nothing was drawn there.
+    """
+    _finite("quantile_interval", *values)
+    if len(values) != len(GRID) or any(a > b for a, b in pairwise(values)):
+        raise ValueError(f"quantile_interval: expected {len(GRID)} ascending values, one a probability of GRID")
+    tail = _tail(confidence)
+    inside = [i for i, p in enumerate(GRID) if p <= tail * (1 + 1e-9)]
+    if not inside:
+        return float("-inf"), float("inf")
+    return values[inside[-1]], values[len(GRID) - 1 - inside[-1]]
+
+
+def moments(values: "ArrayLike") -> tuple[float, float, int]:
+    """Mean, sample standard deviation (n - 1 in the denominator; 0 for a single value) and n of 1-D values."""
+    import numpy as np
+
+    column = np.asarray(values, dtype=np.float64)
+    if column.ndim != 1 or column.size == 0:
+        raise ValueError(f"moments: expected a column of at least one value, found shape {column.shape}")
+    _finite("moments", *column.tolist())
+    sd = float(column.std(ddof=1)) if column.size > 1 else 0.0
+    return float(column.mean()), sd, int(column.size)
+
+
+def paired(a: "ArrayLike", b: "ArrayLike") -> tuple[float, float, int]:
+    """Moments of the differences a - b of two columns of the same length."""
+    import numpy as np
+
+    first, second = np.asarray(a, dtype=np.float64), np.asarray(b, dtype=np.float64)
+    if first.shape != second.shape:
+        raise ValueError(f"paired: expected two columns of one length, found shapes {first.shape} and {second.shape}")
+    return moments(first - second)
+
+
+def stratified_bootstrap(
+    estimate: "Estimate", strata: "ArrayLike", seed: int, replicates: int = REPLICATES
+) -> tuple[float, ...]:
+    """The bootstrap distribution of estimate(rows) at GRID; rows are drawn anew within each stratum.
+
+    strata: one label a row (zeros for an unstratified bootstrap). Percentile method; Efron and Tibshirani (1993).
+    """
+    import numpy as np
+
+    labels = np.unique(np.asarray(strata), return_inverse=True)[1].ravel()
+    order = np.argsort(labels, kind="stable")
+    sizes = np.bincount(labels)
+    starts, size = np.repeat(np.cumsum(sizes) - sizes, sizes), np.repeat(sizes, sizes)
+
+    def draw(rng: "np.random.Generator") -> "Rows":
+        drawn: Rows = order[starts + (rng.random(labels.size) * size).astype(np.int64)]
+        return drawn
+
+    return _distribution(estimate, draw, seed, replicates)
+
+
+def cluster_bootstrap(
+    estimate: "Estimate", groups: "ArrayLike", seed: int, replicates: int = REPLICATES
+) -> tuple[float, ...]:
+    """As stratified_bootstrap, but whole groups are drawn: the unit of resampling is the group.
+
+    groups: one label a row. The number of groups is the n that counts.
+    """
+    import numpy as np
+
+    labels = np.unique(np.asarray(groups), return_inverse=True)[1].ravel()
+    members = np.split(np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels))[:-1])
+
+    def draw(rng: "np.random.Generator") -> "Rows":
+        return np.concatenate([members[i] for i in rng.integers(len(members), size=len(members))])
+
+    return _distribution(estimate, draw, seed, replicates)
+
+
+def moving_blocks(
+    estimate: "Estimate", n: int, seed: int, replicates: int = REPLICATES, block: int | None = None
+) -> tuple[float, ...]:
+    """As stratified_bootstrap for a series: overlapping blocks of neighbouring rows are drawn.
+
+    estimate(rows) must use the rows' own times (a slope over (time[rows], value[rows])), since blocks land out of
+    order. block: rows a block; default about n^(1/3), at least 2. Kuensch, Annals of Statistics 17 (1989).
+    """
+    import numpy as np
+
+    width = max(2, round(n ** (1 / 3))) if block is None else block
+    if not 1 <= width <= n:
+        raise ValueError(f"moving_blocks: expected a block of 1 to {n} rows, found {width}")
+    count, offsets = -(-n // width), np.arange(width)
+
+    def draw(rng: "np.random.Generator") -> "Rows":
+        starts = rng.integers(n - width + 1, size=count)
+        return (starts[:, None] + offsets).ravel()[:n]
+
+    return _distribution(estimate, draw, seed, replicates)
+
+
+def _distribution(estimate: "Estimate", draw: "Draw", seed: int, replicates: int) -> tuple[float, ...]:
+    import numpy as np
+
+    if (replicates + 1) * GRID[0] < 1:
+        raise ValueError(f"bootstrap: expected at least {REPLICATES} replicates, found {replicates}")
+    rng = np.random.default_rng(seed)
+    drawn = np.array([float(estimate(draw(rng))) for _ in range(replicates)])
+    if not np.isfinite(drawn).all():
+        raise ValueError(f"bootstrap: {int((~np.isfinite(drawn)).sum())} of {replicates} replicates are not finite")
+    return tuple(np.quantile(drawn, GRID, method="weibull").tolist())
+
+
+def _tail(confidence: float) -> float:
+    if isnan(confidence) or not 0 < confidence < 1:
+        raise ValueError(f"expected a confidence between 0 and 1, found {confidence}")
+    return (1 - confidence) / 2
+
+
+def _normal(confidence: float) -> float:
+    from scipy.special import ndtri
+
+    return -float(ndtri(_tail(confidence)))
+
+
+def _finite(where: str, *values: float) -> None:
+    for value in values:
+        if not isfinite(value):
+            raise ValueError(f"{where}: expected finite numbers, found {value}")
