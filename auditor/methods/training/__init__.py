@@ -1,0 +1,1 @@
+"""Training: a recorded fine-tune, and the numbers that are read off its record."""

@@ -1,0 +1,96 @@
+"""The fixed record of a training run: what is written down of every run, whatever question is asked later.
+
+Light on purpose: plans name these classes without importing numpy or torch.
+"""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+    Bools = NDArray[np.bool_]
+    Weights = NDArray[Any]
+else:
+    Floats = Ints = Bools = Weights = Any
+
+VERSION = 1
+GRID = (0.05, 0.25, 0.5, 0.75, 0.95)
+FLOOR = 1e-3
+"""The denominator of a relative change is at least this share of the tensor's root mean square."""
+
+
+@dataclass(frozen=True)
+class Changes:
+    """How each tensor changed between consecutive records: R intervals x T tensors, T counting tied weights once.
+
+    steps: [R + 1], the optimizer steps of the records, the first being the start.
+    norm, l1_norm: [R, T], of the tensor at the interval's start; change, l1_change: of its change over the interval.
+    elementwise: [R, T], mean of abs(change) / max(abs(value), FLOOR x rms); quantiles: [R, T, 5], of the same ratio
+    at GRID, over at most 2,048 fixed elements a tensor. lr: [R], mean learning rate of the interval, NaN if unknown.
+    trained: False for tensors that the recipe leaves alone (and for none read off checkpoints).
+    """
+
+    tensors: tuple[str, ...]
+    sizes: Ints
+    dims: Ints
+    trained: Bools
+    steps: Ints
+    norm: Floats
+    change: Floats
+    l1_norm: Floats
+    l1_change: Floats
+    elementwise: Floats
+    quantiles: Floats
+    lr: Floats
+
+
+@dataclass(frozen=True)
+class Run:
+    """One recorded run of S steps, fewer when it diverged: then the arrays end at `diverged_at`, that step included.
+
+    loss, lr, gradient_norm: [S], of each step's batch in train mode, the norm before clipping.
+    gradient: [R, T], gradient norm of each tensor at the records that follow the start (of the step just made).
+    record_steps: [V], 0 first; train_loss: [V], eval-mode loss on the first `train_rows` training rows;
+    validation_loss, validation_correct: [V], on the first `validation_rows` validation rows.
+    agreement, disagreement: [V], g1 . g2 and |g1 - g2|^2 of the eval-mode mean gradients of two disjoint halves of
+    `noise_rows` training rows each, drawn afresh at each record (NaN where there were not enough rows).
+    checkpoints: float32 tensors (buffers included) by "step:name"; the last step's are always among them.
+    """
+
+    version: int
+    seed: int
+    planned_steps: int
+    batch_size: int
+    diverged_at: int | None
+    loss: Floats
+    lr: Floats
+    gradient_norm: Floats
+    gradient: Floats
+    changes: Changes
+    record_steps: Ints
+    train_loss: Floats
+    train_rows: int
+    validation_loss: Floats
+    validation_correct: Ints
+    validation_rows: int
+    noise_rows: int
+    agreement: Floats
+    disagreement: Floats
+    checkpoint_steps: tuple[int, ...]
+    checkpoints: dict[str, Weights]
+
+    def weights(self, step: int | None = None) -> dict[str, Weights]:
+        """The tensors by name after `step` steps (None: the last); KeyError if that checkpoint was not kept."""
+        wanted = self.checkpoint_steps[-1] if step is None else step
+        if wanted not in self.checkpoint_steps:
+            raise KeyError(f"no checkpoint of step {wanted}; kept: {', '.join(map(str, self.checkpoint_steps))}")
+        head = f"{wanted}:"
+        return {key.removeprefix(head): value for key, value in self.checkpoints.items() if key.startswith(head)}
+
+    def light(self) -> "Run":
+        """The same run without its checkpoints."""
+        return replace(self, checkpoints={}, checkpoint_steps=())
