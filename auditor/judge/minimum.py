@@ -1,0 +1,60 @@
+"""Minimum: what is too little to decide anything (rule 4)."""
+
+from auditor.evidence import Counts, CountsPair, Distribution, Enclosure, Measurement, Moments, Quantiles
+from auditor.judge.messages import UNITS, say
+from auditor.statistics import quantile_interval
+
+EXAMPLES = 30
+BOOTSTRAP = 64
+SEEDS = 5
+PROBES = 10
+
+
+def obstacle(measurement: Measurement, confidence: float) -> str:
+    """Why this measurement can neither pass nor fail, in one sentence; "" if it can.
+
+    Of a sampled number at least 30 examples, documents, groups or records (64 for a bootstrap; a proportion
+    decides at any n, but never by one trial), 5 seeds or 10 probes; a bootstrap must have some width.
+    """
+    if measurement.kind == "exact":
+        return ""
+    if measurement.kind == "unreplicated":
+        return say("unreplicated", metric=measurement.name)
+    return "" if isinstance(measurement.distribution, Enclosure) else _of_sample(measurement, confidence)
+
+
+def _of_sample(measurement: Measurement, confidence: float) -> str:
+    words = {"metric": measurement.name, "units": UNITS[measurement.unit_of_resampling]}
+    n, need = units(measurement), _needed(measurement)
+    if n < 2:
+        return say("single", need=need, **words)
+    if n < need:
+        return say("too_few", n=n, need=need, **words)
+    if isinstance(measurement.distribution, Quantiles):
+        low, high = quantile_interval(measurement.distribution.values, confidence)
+        return say("zero_width", **words) if low == high else ""
+    return ""
+
+
+def units(measurement: Measurement) -> int:
+    """How many units were drawn: what the distribution says, never more than the measurement does."""
+    return min(measurement.n, _drawn(measurement.distribution, measurement.n))
+
+
+def _drawn(distribution: Distribution, otherwise: int) -> int:
+    match distribution:
+        case Counts(n=n) | Moments(n=n):
+            return n
+        case CountsPair(n1=n1, n2=n2):
+            return min(n1, n2)
+        case _:
+            return otherwise
+
+
+def _needed(measurement: Measurement) -> int:
+    if isinstance(measurement.distribution, Quantiles):
+        return BOOTSTRAP
+    by_unit = {"seed": SEEDS, "probe": PROBES}
+    if measurement.unit_of_resampling in by_unit:
+        return by_unit[measurement.unit_of_resampling]
+    return 2 if isinstance(measurement.distribution, Counts) else EXAMPLES
