@@ -184,7 +184,8 @@ class Step:
     """What a collector sees of one batch; tensors stay on the device, and `start` is the row of its first example.
 
     examples: digests of the examples. taps: tensor by tap, present only for the batches that some probe asked for.
-    layers: the dotted module name that "auto" became. inputs are what the model really saw.
+    layers: the dotted module name that "auto" became. inputs are what the model really saw. halved: how often the
+    batch size had to be halved so far because memory ran out.
     """
 
     start: int
@@ -196,6 +197,7 @@ class Step:
     taps: Mapping[Tap, Any]
     layers: Mapping[Tap, str]
     batch: Any
+    halved: int = 0
 
 
 class Collector(ABC, Generic[T_co]):

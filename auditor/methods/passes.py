@@ -1,0 +1,211 @@
+"""One forward of a batch, and one backward only if it is wanted, keeping what was tapped on the way."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from auditor.errors import UsageError
+
+AUTO = "auto"
+_TOKEN_NORMS = frozenset({"ln_1", "norm1", "layernorm_before"})
+
+
+@dataclass(frozen=True)
+class Wants:
+    """What to keep of a pass: activations and their gradients by layer name (or "auto"), and the input gradient."""
+
+    activations: frozenset[str] = frozenset()
+    gradients: frozenset[str] = frozenset()
+    input_gradient: bool = False
+
+    @property
+    def backward(self) -> bool:
+        """Whether a backward pass is needed."""
+        return self.input_gradient or bool(self.gradients)
+
+    @property
+    def layers(self) -> frozenset[str]:
+        """All layers named."""
+        return self.activations | self.gradients
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What one pass kept. Layer tensors are [n, channels, height, width] where the layer has spatial extent.
+
+    logits [n, classes]; targets [n]; layers: what each asked name became; missing: why a layer gave nothing.
+    """
+
+    logits: Tensor
+    targets: Tensor
+    input_gradient: Tensor | None = None
+    activations: Mapping[str, Tensor] = field(default_factory=dict)
+    gradients: Mapping[str, Tensor] = field(default_factory=dict)
+    layers: Mapping[str, str] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class _Kept:
+    """Outputs kept by hooks: of the named layers, and of the running candidate for "auto" (name and tensor)."""
+
+    outputs: dict[str, Tensor] = field(default_factory=dict)
+    auto: tuple[str, Tensor] | None = None
+    grid: tuple[int, int] | None = None
+
+
+def target_indices(logits: Tensor, labels: Tensor, name: str) -> Tensor:
+    """The class whose logit is explained, for each row: name is "predicted", "label" or "class:K".
+
+    Raises UsageError for another name, or for a class that the model's head does not have.
+    """
+    if name == "predicted":
+        return logits.argmax(dim=1)
+    if name == "label":
+        return labels.to(logits.device)
+    kind, _, number = name.partition(":")
+    if kind != "class" or not number.isdigit():
+        raise UsageError(f"target: expected predicted, label or class:K, found {name!r}")
+    if int(number) >= logits.shape[1]:
+        raise UsageError(
+            f"target {name!r}: the model has {logits.shape[1]} outputs", f"Use class:0 to class:{logits.shape[1] - 1}."
+        )
+    return torch.full((logits.shape[0],), int(number), device=logits.device)
+
+
+def check_layer(module: nn.Module, layer: str) -> None:
+    """Raises UsageError, with the nearest names, unless `layer` is "auto" or a dotted name in the module."""
+    names = [name for name, _ in module.named_modules() if name]
+    if layer == AUTO or layer in names:
+        return
+    near = get_close_matches(layer, names, n=4, cutoff=0.4) or names[-4:]
+    raise UsageError(f"layer {layer!r}: the model has no layer of that name", f"Nearest: {', '.join(near)}.")
+
+
+def run_pass(
+    module: nn.Module,
+    forward: Callable[[Any], Tensor],
+    inputs: Any,
+    choose: Callable[[Tensor], Tensor],
+    wants: Wants,
+    leaf: Tensor | None = None,
+) -> Pass:
+    """One forward of `inputs`, and if `wants.backward` one backward of sum_i f(x_i)[target_i].
+
+    In eval mode rows do not see each other, so the gradient of the sum holds each row's own gradient.
+    forward(inputs) -> logits [n, classes], running `module`. choose(logits) -> target class of each row.
+    leaf: the tensor requiring gradients inside `inputs` (or `inputs` itself) where the input gradient is taken.
+
+    Gradients come from torch.autograd.grad on the outputs that hooks kept, and the network goes on with a clone of
+    each, so an in-place ReLU behind a layer cannot overwrite what is kept. Nothing is left on the module: no hook,
+    no .grad. A layer that ran without a tensor of its own, or an "auto" without spatial extent, is in `missing`.
+    """
+    kept = _Kept()
+    with torch.set_grad_enabled(wants.backward), _hooks(module, wants.layers, kept):
+        logits = forward(leaf.clone() if leaf is not None and inputs is leaf else inputs)
+        targets = choose(logits.detach())
+    layers, missing = _resolve(wants.layers, kept)
+    asked = sorted(wants.gradients & layers.keys())
+    points = [kept.outputs[name] for name in asked]
+    if wants.input_gradient:
+        if leaf is None:
+            raise ValueError("an input gradient needs the leaf where it is taken")
+        points.append(leaf)
+    grads = _gradients(logits, targets, points)
+    return Pass(
+        logits=logits.detach(),
+        targets=targets,
+        input_gradient=grads[-1] if wants.input_gradient else None,
+        activations=_activations(wants, layers, kept),
+        gradients={name: _as_maps(grad, kept.grid) for name, grad in zip(asked, grads, strict=False)},
+        layers=layers,
+        missing=missing,
+    )
+
+
+def _gradients(logits: Tensor, targets: Tensor, points: list[Tensor]) -> tuple[Tensor, ...]:
+    if not points:
+        return ()
+    total = logits.gather(1, targets[:, None]).sum()
+    grads = torch.autograd.grad(total, points, allow_unused=True)
+    return tuple(torch.zeros_like(p) if g is None else g for p, g in zip(points, grads, strict=True))
+
+
+def _activations(wants: Wants, layers: Mapping[str, str], kept: _Kept) -> dict[str, Tensor]:
+    found = wants.activations & layers.keys()
+    return {name: _as_maps(kept.outputs[name].detach(), kept.grid) for name in sorted(found)}
+
+
+def _resolve(asked: frozenset[str], kept: _Kept) -> tuple[dict[str, str], dict[str, str]]:
+    layers = {name: name for name in asked if name in kept.outputs}
+    missing = {name: f"layer {name!r} did not run, or its output is not a tensor" for name in asked - layers.keys()}
+    if AUTO in asked and kept.auto is not None:
+        del missing[AUTO]
+        layers[AUTO], kept.outputs[AUTO] = kept.auto
+    elif AUTO in asked:
+        missing[AUTO] = "no last layer of this model has spatial extent (channels x height x width, or patch tokens)"
+    return layers, missing
+
+
+def _as_maps(tensor: Tensor, grid: tuple[int, int] | None) -> Tensor:
+    """Tokens [n, prefix + h*w, channels] as maps [n, channels, h, w], prefix tokens dropped; others unchanged."""
+    if tensor.ndim != 3 or grid is None or tensor.shape[1] < grid[0] * grid[1]:
+        return tensor
+    cells = grid[0] * grid[1]
+    return tensor[:, -cells:].transpose(1, 2).reshape(tensor.shape[0], tensor.shape[2], *grid)
+
+
+@contextmanager
+def _hooks(module: nn.Module, layers: frozenset[str], kept: _Kept) -> Iterator[None]:
+    """Hooks that fill `kept`, removed whatever happens; none at all if no layer is asked for."""
+    handles = [
+        part.register_forward_hook(_keeper(name, kept, layers))
+        for name, part in module.named_modules()
+        if name and layers
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _keeper(name: str, kept: _Kept, layers: frozenset[str]) -> Callable[[nn.Module, Any, Any], Any]:
+    def hook(part: nn.Module, args: Any, output: Any) -> Any:
+        first = output[0] if isinstance(output, tuple) and output else output
+        if not isinstance(first, Tensor) or not first.is_floating_point():
+            return output
+        candidate = _note(name, first, kept) and AUTO in layers
+        if not (candidate or name in layers):
+            return output
+        own = first if first.requires_grad or not torch.is_grad_enabled() else first.detach().requires_grad_()
+        if name in layers:
+            kept.outputs[name] = own
+        if candidate:
+            kept.auto = (name, own)
+        return (own.clone(), *output[1:]) if isinstance(output, tuple) else own.clone()
+
+    return hook
+
+
+def _note(name: str, output: Tensor, kept: _Kept) -> bool:
+    """Whether this output is the new candidate for "auto"; the grid of the last spatial output is noted.
+
+    A candidate is a 4-D output of more than one cell, or, behind the patch grid of a transformer, the norm that opens
+    a block: Grad-CAM at the last attention output of a ViT is zero but at the class token, at its last norm1 it is
+    not. Where the tokens no longer fit the patch grid (merged patches) there is no candidate, rather than a wrong one.
+    """
+    if output.ndim == 4 and output.shape[2] * output.shape[3] > 1:
+        kept.grid = (output.shape[2], output.shape[3])
+        return True
+    if output.ndim != 3 or kept.grid is None or name.rpartition(".")[2] not in _TOKEN_NORMS:
+        return False
+    if output.shape[1] < kept.grid[0] * kept.grid[1]:
+        kept.auto = None
+        return False
+    return True
