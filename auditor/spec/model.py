@@ -90,7 +90,9 @@ class RunSettings(Value):
     seed: int = Field(0, ge=0)
     threads: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
     batch_size: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
-    timeout: float = Field(1800.0, gt=0, description="Seconds that one job may take.")
+    timeout: float = Field(
+        1800.0, gt=0, description="Seconds that one job may take, or `30m`.", json_schema_extra={"unit": "s"}
+    )
 
 
 class Policy(Value):

@@ -9,6 +9,9 @@ from auditor.values import Value
 
 Sha256 = str
 
+FILE: dict[str, Any] = {"path": "file"}  # marks an option that is a path: it is resolved, and must be there
+FOLDER: dict[str, Any] = {"path": "folder"}
+
 
 class Transforms(Value):
     """Input steps of an image model. What is left out comes from the model's own files, or is assumed and said."""
@@ -25,7 +28,7 @@ class TorchvisionOptions(Value):
     """A torchvision architecture with a state dict (.safetensors, or .pt through weights_only)."""
 
     arch: str
-    weights: str
+    weights: str = Field(json_schema_extra=FILE)
     sha256: Sha256 | None = None
     classes: tuple[str, ...] | None = Field(None, description="Names in the order of the head.")
     transforms: Transforms | None = None
@@ -34,9 +37,11 @@ class TorchvisionOptions(Value):
 class TransformersOptions(Value):
     """A local transformers folder with an image or sequence classification head."""
 
-    path: str
+    path: str = Field(json_schema_extra=FOLDER)
     sha256: Sha256 | None = Field(None, description="Of the weights file.")
-    weights: str | None = Field(None, description="Another safetensors file for the same architecture.")
+    weights: str | None = Field(
+        None, description="Another safetensors file for the same architecture.", json_schema_extra=FILE
+    )
     labels: tuple[str, ...] | None = Field(None, description="Names in the order of the head, instead of id2label.")
     transforms: Transforms | None = None
     max_length: int | None = Field(None, ge=1, description="Tokens kept of a text; default: the model's window.")
@@ -48,12 +53,16 @@ class FactoryOptions(Value):
     factory: str = Field(pattern=r"^[\w.]+:[\w.]+$", description="module:callable")
     kwargs: dict[str, Any] = {}
     weights: str | None = Field(
-        None, description="Path of the state dict, or package:NAME/path inside an installed one."
+        None,
+        description="Path of the state dict, or package:NAME/path inside an installed one.",
+        json_schema_extra=FILE,
     )
     sha256: Sha256 | None = None
     modality: Modality
     task: Task = "classification"
-    classes: tuple[str, ...] | str | None = Field(None, description="Names in order, or a text file with one a line.")
+    classes: tuple[str, ...] | str | None = Field(
+        None, description="Names in order, or a text file with one a line.", json_schema_extra=FILE
+    )
     transforms: Transforms | None = None
 
 
@@ -75,13 +84,13 @@ class DataOptions(Value):
 class ImageFolderOptions(DataOptions):
     """Pictures in one folder a class."""
 
-    path: str
+    path: str = Field(json_schema_extra=FOLDER)
 
 
 class CsvOptions(DataOptions):
     """Rows of a CSV file with a text column or feature columns, and a label column."""
 
-    path: str
+    path: str = Field(json_schema_extra=FILE)
     text: str | None = None
     features: tuple[str, ...] | None = None
     label: str
@@ -97,7 +106,7 @@ class SklearnOptions(DataOptions):
 class TensorsOptions(DataOptions):
     """Arrays in a .npz or .safetensors file: inputs, labels, and optionally groups."""
 
-    path: str
+    path: str = Field(json_schema_extra=FILE)
     inputs: str = "inputs"
     targets: str = "labels"
     groups: str | None = None

@@ -1,0 +1,168 @@
+"""Entries: the models and data sets of a spec, each validated by its source's options."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from auditor.spec.document import NOT_YET_DATA, NOT_YET_MODELS, SLUG, WrittenFinetune, WrittenHistory
+from auditor.spec.model import DataEntry, Finetune, ModelEntry
+from auditor.spec.options import DATA_OPTIONS, MODEL_OPTIONS
+from auditor.spec.paths import Roots
+from auditor.spec.places import Findings, Node, did_you_mean
+from auditor.spec.validation import keys_of, show, validate
+from auditor.subject import Recipe
+from auditor.values import Value
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Reads the models and data sets of a spec. `named` holds all names, those with problems too."""
+
+    models: Mapping[str, Node]
+    data: Mapping[str, Node]
+    roots: Roots
+    found: Findings
+
+    def read_models(self) -> dict[str, ModelEntry]:
+        """All models that could be read."""
+        read = {name: self._model(name, node) for name, node in self.models.items() if self._slug(name, node)}
+        models = {name: entry for name, entry in read.items() if entry}
+        self._circles(models)
+        return models
+
+    def read_data(self) -> dict[str, DataEntry]:
+        """All data sets that could be read."""
+        read = {name: self._data(name, node) for name, node in self.data.items() if self._slug(name, node)}
+        return {name: entry for name, entry in read.items() if entry}
+
+    def known(self, kind: str, node: Node) -> bool:
+        """Whether a node names a model or data set; a problem if not."""
+        names = self.models if kind == "model" else self.data
+        if node.raw in names:
+            return True
+        what = "model" if kind == "model" else "data set"
+        if kind == "model" and (base := node.raw.partition("@")[0]) in names and base != node.raw:
+            hint = f"write {base!r}: its first seed is what is audited"
+            self.found.add(node.mark, f"another seed of a fine-tune ({node.raw}) is not in this version", hint)
+            return False
+        hint = did_you_mean(node.raw, list(names), f"{what}s of this spec")
+        self.found.add(node.mark, f"unknown {what} {node.raw!r}", hint)
+        return False
+
+    def _slug(self, name: str, node: Node) -> bool:
+        import re
+
+        if re.fullmatch(SLUG, name):
+            return True
+        self.found.add(node.key, f"a name has letters, digits, `.`, `_` and `-` only, found {name!r}")
+        return False
+
+    def _model(self, name: str, node: Node) -> ModelEntry | None:
+        if "finetune" in node.entries:
+            return self._finetune(name, node)
+        source = self._source(node, MODEL_OPTIONS, NOT_YET_MODELS, "model")
+        if source is None:
+            return None
+        rest = {key: inner for key, inner in node.entries.items() if key not in ("source", "history")}
+        options = self._options(MODEL_OPTIONS[source], replace(node, value=rest), ("source", "history"))
+        checkpoints = self._history(node.child("history"))
+        if options is None or checkpoints is None:
+            return None
+        return ModelEntry.model_validate(
+            {"name": name, "source": source, "options": options, "checkpoints": checkpoints}
+        )
+
+    def _data(self, name: str, node: Node) -> DataEntry | None:
+        source = self._source(node, DATA_OPTIONS, NOT_YET_DATA, "data")
+        if source is None:
+            return None
+        rest = {key: inner for key, inner in node.entries.items() if key != "source"}
+        options = self._options(DATA_OPTIONS[source], replace(node, value=rest), ("source",))
+        if options is None:
+            return None
+        return DataEntry.model_validate({"name": name, "source": source, "options": options})
+
+    def _source(self, node: Node, known: Mapping[str, type], later: tuple[str, ...], kind: str) -> str | None:
+        if not isinstance(node.value, Mapping):
+            message = f"expected a mapping with `source` and its options, found {show(node.plain())}"
+            self.found.add(node.mark, message)
+            return None
+        source = node.child("source")
+        if source is None:
+            more = " or `finetune`" if kind == "model" else ""
+            self.found.add(node.key or node.mark, f"the key 'source'{more} is missing", f"sources: {', '.join(known)}")
+        elif source.raw in later:
+            hint = f"in this version: {', '.join(known)}"
+            self.found.add(source.mark, f"the {kind} source {source.raw!r} is not in this version of auditor", hint)
+        elif source.raw not in known:
+            hint = did_you_mean(source.raw, list(known), "sources")
+            self.found.add(source.mark, f"unknown {kind} source {source.raw!r}", hint)
+        else:
+            return source.raw
+        return None
+
+    def _options(self, cls: type[Value], node: Node, beside: tuple[str, ...]) -> dict[str, Any] | None:
+        for key in [*node.entries]:
+            if key not in keys_of(cls):
+                inner = node.entries[key]
+                hint = did_you_mean(key, [*keys_of(cls), *beside], "known keys")
+                self.found.add(inner.key, f"unknown key {key!r}", hint)
+        known = {key: inner for key, inner in node.entries.items() if key in keys_of(cls)}
+        options = validate(cls, replace(node, value=known), self.found)
+        if options is None:
+            return None
+        plain = options.model_dump(mode="json", exclude_none=True)
+        plain.update(self.paths(cls, node))
+        return plain if len(known) == len(node.entries) else None
+
+    def paths(self, cls: type[Value], node: Node) -> dict[str, str]:
+        """The options of a class that are paths, resolved against the roots."""
+        resolved = {}
+        for name, info in cls.model_fields.items():
+            extra = info.json_schema_extra
+            kind = str(extra.get("path", "")) if isinstance(extra, dict) else ""
+            inner = node.child(name)
+            if kind and inner and isinstance(inner.value, str) and not inner.raw.startswith("package:"):
+                resolved[name] = self.roots.name(inner, kind, self.found)
+        return resolved
+
+    def _history(self, node: Node | None) -> str | None:
+        if node is None:
+            return ""
+        history = validate(WrittenHistory, node, self.found)
+        if history is None:
+            return None
+        if trace := node.child("trace"):
+            hint = "name checkpoints on disk for now: history: {checkpoints: ...}"
+            self.found.add(trace.key, "`history.trace` is not in this version of auditor", hint)
+            return None
+        checkpoints = node.child("checkpoints")
+        return (self.roots.glob(checkpoints, self.found) or None) if checkpoints else ""
+
+    def _finetune(self, name: str, node: Node) -> ModelEntry | None:
+        for key, inner in node.entries.items():
+            if key != "finetune":
+                hint = "a fine-tuned model has no keys of its own beside `finetune`"
+                self.found.add(inner.key, f"unknown key {key!r} beside `finetune`", hint)
+        inner = node.entries["finetune"]
+        written = validate(WrittenFinetune, inner, self.found)
+        if written is None:
+            return None
+        known = [self.known("model", inner.entries["from"])]
+        known += [self.known("data", inner.entries[key]) for key in ("data", "validation")]
+        recipe = {key: getattr(written, key) for key in Recipe.model_fields if key != "head"}
+        finetune = Finetune(
+            parent=written.from_, train=written.data, validation=written.validation,
+            recipe=Recipe(**recipe, head=written.head.classes if written.head else None),
+        )  # fmt: skip
+        return ModelEntry(name=name, source="finetune", finetune=finetune) if all(known) else None
+
+    def _circles(self, models: dict[str, ModelEntry]) -> None:
+        for name in list(models):
+            chain = [name]
+            while (entry := models.get(chain[-1])) and entry.finetune and entry.finetune.parent not in chain:
+                chain.append(entry.finetune.parent)
+            if entry and entry.finetune and entry.finetune.parent == name:
+                mark = self.models[name].entries["finetune"].entries["from"].mark
+                circle = " -> ".join([*chain, name])
+                self.found.add(mark, f"a fine-tune of itself: {circle}", "`from` names the model that it starts from")
