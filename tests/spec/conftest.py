@@ -15,6 +15,7 @@ class Performance(Value):
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric(name="accuracy", doc="Share of right answers.", interval="wilson", resampling="example"),
         Metric(name="log_loss", doc="Mean negative log-likelihood.", better="down", unit="nats"),
+        Metric(name="mcc", doc="Matthews correlation."),
         Metric(name="never_predicted", doc="Classes never predicted.", better="down"),
         Metric(name="drop", doc="Drop in percentage points.", better="down", unit="pp"),
     )
@@ -39,6 +40,29 @@ class Drift(Value):
     train: str | None = Field(None, description="The data it was trained on.", json_schema_extra={"data": True})
 
 
+class GradCam(Value):
+    version: ClassVar[int] = 1
+    metrics: ClassVar[tuple[Metric, ...]] = (Metric(name="all_zero_share", doc="Zero maps.", better="down"),)
+
+
+class ChangeRate(Value):
+    version: ClassVar[int] = 1
+    metrics: ClassVar[tuple[Metric, ...]] = (Metric(name="early_rate_ratio", doc="Early rates.", better="down"),)
+
+
+class Convergence(Value):
+    version: ClassVar[int] = 1
+    metrics: ClassVar[tuple[Metric, ...]] = (Metric(name="loss_auc_validation", doc="Mean loss.", better="down"),)
+
+
+class GradientNorm(Value):
+    version: ClassVar[int] = 1
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric(name="vanishing_layers", doc="Layers without gradient.", better="down"),
+        Metric(name="exploding_layers", doc="Layers with a runaway gradient.", better="down"),
+    )
+
+
 class Catalogue:
     """Names and classes; `asked` records which classes were imported."""
 
@@ -47,6 +71,10 @@ class Catalogue:
             "task.performance": Performance,
             "interpretability.saliency": Saliency,
             "interpretability.drift": Drift,
+            "interpretability.grad_cam": GradCam,
+            "traceability.change_rate": ChangeRate,
+            "optimizability.convergence": Convergence,
+            "optimizability.gradient_norm": GradientNorm,
         }
         self.asked: list[str] = []
 
