@@ -78,11 +78,13 @@ class Need(ABC, Generic[T_co]):
     """Something computed once, whoever asks: equal fields and equal upstream needs are the same need.
 
     version: raised when the computation changes its meaning. stored: False for live things (a module, a loader)
-    that are rebuilt in each process. artifact: the class of the result, from which the store decodes it.
+    that are rebuilt in each process. tensors: False for what is computed without torch, so that it is not waited for.
+    artifact: the class of the result, from which the store decodes it.
     """
 
     version: ClassVar[int] = 1
     stored: ClassVar[bool] = True
+    tensors: ClassVar[bool] = True
     artifact: ClassVar[type]
 
     def needs(self) -> Mapping[str, "Need[Any]"]:
