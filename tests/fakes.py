@@ -166,6 +166,7 @@ FAULTS: dict[str, Callable[[], object]] = {
     "segfault": lambda: ctypes.string_at(0),
     "flood": _flood,
     "grandchild": _grandchild,
+    "grandchild_hang": lambda: subprocess.run([sys.executable, "-c", "import time; time.sleep(600)"]),
     "skip": lambda: _fail(NotApplicable("the built model has no numbers")),
     "memory": lambda: _fail(MemoryError("no room")),
 }

@@ -70,4 +70,4 @@ def _frame(error: BaseException) -> str:
     last = next((each for each in reversed(frames) if not each.filename.startswith(_HERE)), None)
     if last is None:
         return "in the worker"
-    return f"{'/'.join(Path(last.filename).parts[-3:])}:{last.lineno} in {last.name}"
+    return f"{'/'.join(Path(last.filename).parts[-2:])}:{last.lineno} in {last.name}"

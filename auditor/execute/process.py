@@ -1,5 +1,6 @@
 """One worker seen from outside: a process group of its own, two pipes, its output kept apart, and a sure end."""
 
+import contextlib
 import os
 import select
 import signal
@@ -9,6 +10,7 @@ import sysconfig
 import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from time import monotonic, sleep
 
 import auditor
 from auditor.execute.protocol import Answer, Order, Start, answer, line
@@ -19,6 +21,7 @@ NAMED = (
 )  # fmt: skip
 """The variables that a worker inherits when they are set; more only by name."""
 
+_LAST_MOMENT = 1.0
 _CHUNK = 1 << 16
 _LONGEST_LINE = 1 << 22
 _OUTPUT_CAP = 1 << 18
@@ -110,12 +113,19 @@ class Process:
 
     def end(self) -> int | None:
         """Kill the whole group, grandchildren too, and reap it. The exit status, or None if it was still alive."""
+        if self.has_ended:
+            self._await_death()
         was_dead = self.is_dead()
-        try:
+        with contextlib.suppress(ProcessLookupError):  # nothing of the group is left
             os.killpg(self._popen.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            was_dead = True  # nothing of the group is left
-        return self._popen.wait() if was_dead else (self._popen.wait(), None)[1]
+        status = self._popen.wait()
+        return status if was_dead else None
+
+    def _await_death(self) -> None:
+        """A process closes its pipes a moment before it ends: wait for its own exit status."""
+        deadline = monotonic() + _LAST_MOMENT
+        while not self.is_dead() and monotonic() < deadline:
+            sleep(0.005)
 
     def close(self) -> None:
         """Close the pipes; after end()."""
