@@ -1,0 +1,179 @@
+"""What was audited and under which conditions: cover, model and data cards, provenance."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from auditor.report import formatting, messages
+from auditor.report.plain import shorten
+from auditor.report.sections import readable
+from auditor.results import Report
+from auditor.subject import DataRef, ModelRef
+
+MAX_LABELS = 24
+Facts = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Card:
+    """One model or data set: facts in words, digests in mono, lists."""
+
+    name: str
+    headline: str
+    facts: Facts
+    digests: Facts
+    assumptions: tuple[str, ...] = ()
+    labels: tuple[tuple[str, str, str], ...] = ()
+    labels_more: int = 0
+
+
+def subtitle(report: Report) -> str:
+    """What the report is about, in one line."""
+    present = [messages.PILLAR_WORDS[p] for p in messages.PILLAR_WORDS if any(c.pillar == p for c in report.checks)]
+    listed = f"{', '.join(present[:-1])} and {present[-1]}" if len(present) > 1 else "".join(present)
+    models = ", ".join(dict.fromkeys(model.architecture for model in audited(report)))
+    used = dict.fromkeys(check.data for check in report.checks if check.data)
+    rows = ", ".join(f"{formatting.count(report.data[n].used)} rows of {n}" for n in used if n in report.data)
+    words = listed[:1] + listed[1:].lower()
+    return shorten(f"{words or 'Audit'} of {models or 'no model'}{f' on {rows}' if rows else ''}", 220)
+
+
+def audited(report: Report) -> tuple[ModelRef, ...]:
+    """The models that checks speak about, in their order; all models where nothing ran."""
+    names = dict.fromkeys(check.model for check in report.checks)
+    found = tuple(report.models[name] for name in names if name in report.models)
+    return found or tuple(report.models.values())
+
+
+def model_card(model: ModelRef) -> Card:
+    """The card of a model."""
+    facts = [
+        ("Architecture", model.architecture),
+        ("Parameters", formatting.count(model.parameters)),
+        ("Task", f"{model.task.replace('_', ' ')} on {model.modality}, {messages.plural(model.outputs, 'output')}"),
+        ("Source", model.source),
+        ("Trust", messages.TRUST[model.trust]),
+        ("Preprocessing", readable(model.preprocess)),
+        *_lineage(model),
+    ]
+    return Card(
+        model.name, f"{model.architecture}, {formatting.magnitude(model.parameters)} parameters",
+        _filled(facts), _digests(model), assumptions=model.assumptions,
+    )  # fmt: skip
+
+
+def _lineage(model: ModelRef) -> list[tuple[str, str]]:
+    history, recipe = model.history, model.recipe
+    rows = [("Fine-tuned from", model.parent.name if model.parent else "")]
+    if recipe is not None:
+        rows.append(("Recipe", (
+            f"{recipe.optimizer}, learning rate {formatting.number(recipe.lr)}, {recipe.schedule}, "
+            f"{messages.plural(recipe.steps, 'step')} of {recipe.batch_size} examples, "
+            f"{messages.plural(recipe.seeds, 'seed')}"
+        )))  # fmt: skip
+    if model.train is not None and model.validation is not None:
+        rows.append(("Trained on", f"{model.train.name}, validated on {model.validation.name}"))
+    if history is None:
+        rows.append(("History", "none known: traceability and optimizability cannot be audited"))
+    elif history.source == "checkpoints":
+        steps = f", steps {history.steps[0]} to {history.steps[-1]}" if history.steps else ""
+        rows.append(("History", f"{messages.plural(len(history.files), 'checkpoint')}{steps}"))
+    else:
+        rows.append(("History", f"{history.source}, holds {', '.join(sorted(history.holds))}"))
+    return rows
+
+
+def data_card(data: DataRef) -> Card:
+    """The card of a data set, with the table of its labels."""
+    names = dict(enumerate(data.classes))
+    table = [
+        (str(label), f"{at} {names.get(at, '')}".strip(), formatting.count(data.counts.get(names.get(at, label), 0)))
+        for label, at in sorted(data.labels.items(), key=lambda item: item[1])
+    ]
+    if not table:
+        table = [(name, str(at), formatting.count(data.counts.get(name, 0))) for at, name in names.items()]
+    facts = [
+        ("Rows", f"{formatting.count(data.used)} used of {formatting.count(data.rows)}"),
+        ("Kind", f"{data.modality}, {data.task.replace('_', ' ')}"),
+        ("Source", data.source),
+        ("Classes", formatting.count(len(data.classes)) if data.classes else ""),
+        ("Unit of resampling", "group" if data.grouped else "example"),
+        ("Unreadable rows", formatting.count(data.corrupt)),
+        ("Options", readable({key: value for key, value in data.entry.items() if key != "source"})),
+    ]
+    return Card(
+        data.name, f"{formatting.count(data.used)} rows, {data.modality}", _filled(facts), _digests(data),
+        labels=tuple(table[:MAX_LABELS]), labels_more=max(0, len(table) - MAX_LABELS),
+    )  # fmt: skip
+
+
+def _digests(ref: ModelRef | DataRef) -> Facts:
+    files = [(shorten(file.path, 70), file.sha256) for file in ref.files[:8]]
+    more = [("", f"and {len(ref.files) - 8} more files, each with its digest in results.json")]
+    return (("all of it", ref.digest), *files, *(more if len(ref.files) > 8 else []))
+
+
+def provenance(report: Report) -> tuple[tuple[str, Facts], ...]:
+    """What must be equal for the numbers to repeat, and what was only noted."""
+    known, run = report.provenance, report.run
+    cached = sum(run.cached.values())
+    repeat = (
+        ("Device", known.device), ("Precision", known.precision),
+        ("Threads", str(known.threads) if known.threads else ""),
+        ("Batch size", str(known.batch_size) if known.batch_size else ""), ("Determinism", known.determinism),
+        ("Seeds", readable(known.seeds) if known.seeds else ""),
+    )  # fmt: skip
+    noted = (
+        ("Started", when(run.started)), ("Finished", when(run.finished)),
+        ("Compute", formatting.seconds(sum(run.seconds.values())) if run.seconds else ""),
+        ("From the store", f"{cached} of {messages.plural(len(run.cached), 'artifact')}" if run.cached else ""),
+        *_pairs(run.hardware),
+    )  # fmt: skip
+    groups = (
+        ("Must be equal for the numbers to repeat", _filled(repeat)),
+        ("Versions", _pairs(known.environment)), ("Version control", _pairs(known.git)),
+        ("This run (not part of the finding digest)", _filled(noted)),
+    )  # fmt: skip
+    return tuple((title, facts) for title, facts in groups if facts)
+
+
+def when(moment: str) -> str:
+    """An ISO moment as a person writes it, in UTC; the text itself where it is no moment.
+
+    >>> when("2026-11-22T09:15:00Z")
+    '22 November 2026, 09:15 UTC'
+    """
+    found = instant(moment)
+    return moment if found is None else f"{found.day} {found:%B %Y, %H:%M} UTC"
+
+
+def instant(moment: str) -> datetime | None:
+    """The moment of an ISO text in UTC, or None where it is none."""
+    try:
+        found = datetime.fromisoformat(moment)
+    except ValueError:
+        return None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+def conditions(report: Report) -> str:
+    """When and how it was audited, in one line."""
+    known = report.provenance
+    threads = messages.plural(known.threads, "thread") if known.threads else ""
+    parts = (
+        when(report.run.started),
+        f"auditor {report.audit.auditor_version}",
+        threads,
+        known.device,
+        known.precision,
+    )
+    return ", ".join(part for part in parts if part)
+
+
+def _pairs(mapping: Mapping[str, Any]) -> Facts:
+    return tuple((str(key), shorten(readable(value), 300)) for key, value in sorted(mapping.items()))
+
+
+def _filled(facts: Any) -> Facts:
+    return tuple((name, text) for name, text in facts if text and text != "none")

@@ -1,0 +1,258 @@
+"""Figures: one `draw(block)`, at the size at which it is printed, the same bytes every time."""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, Normalize, TwoSlopeNorm
+from matplotlib.figure import Figure as Canvas
+from matplotlib.image import AxesImage
+
+from auditor.blocks import AnyBlock, Bars, Heatmap, Images, Line, Lines, Table, Text, TokenMap
+from auditor.report import figurestyle as style
+from auditor.report import formatting
+from auditor.report.figurestyle import COLUMN_MM, PAGE_MM, label, middle
+
+DENSE = 600
+_DIRECT_LINES, _DIRECT_LENGTH = 3, 18
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawn figure: bytes of an SVG or PNG, its size in mm, and what it shows in words.
+
+    tinted: only lines and labels, so that a dark page may invert it; a colour map must stay as it is.
+    """
+
+    data: bytes
+    media: str
+    alt: str
+    width_mm: float
+    height_mm: float
+    tinted: bool = False
+
+    @property
+    def wide(self) -> bool:
+        """Whether it needs the width of the page."""
+        return self.width_mm > COLUMN_MM
+
+    @property
+    def uri(self) -> str:
+        """The figure as a data: URI."""
+        return f"data:{self.media};base64,{base64.b64encode(self.data).decode()}"
+
+
+@lru_cache(maxsize=512)
+def draw(block: AnyBlock) -> Figure | None:
+    """The figure of a block; None for the kinds that the page sets as text, tables or pictures."""
+    match block:
+        case Lines():
+            return _figure(block, COLUMN_MM, 60.0, _alt_lines(block), tinted=True)
+        case Bars():
+            height = 16.0 + len(block.bars) * (6.0 if len(block.bars) <= 20 else 3.8)
+            return _figure(block, COLUMN_MM, max(32.0, height), _alt_bars(block), tinted=True)
+        case Heatmap():
+            width, height = _heatmap_size(block)
+            return _figure(block, width, height, _alt_heatmap(block), tinted=False)
+        case Text() | Table() | Images() | TokenMap():
+            return None
+
+
+def _figure(block: Lines | Bars | Heatmap, width: float, height: float, alt: str, *, tinted: bool) -> Figure:
+    style.register_fonts()
+    with rc_context(style.RC):
+        canvas = Canvas(figsize=(width / 25.4, height / 25.4), layout="constrained")
+        axes = canvas.subplots()
+        match block:
+            case Lines():
+                _lines(axes, block)
+            case Bars():
+                _bars(axes, block)
+            case Heatmap():
+                _heatmap(canvas, axes, block)
+        file = io.BytesIO()
+        canvas.savefig(file, format="svg", transparent=True, dpi=300, metadata={"Date": None, "Creator": None})
+    return Figure(file.getvalue(), "image/svg+xml", alt, width, height, tinted)
+
+
+def _lines(axes: Axes, block: Lines) -> None:
+    dense = sum(len(line.x) for line in block.lines) > DENSE
+    for at, line in enumerate(block.lines):
+        colour, dash = style.line_style(at)
+        x, y = np.asarray(line.x), np.asarray(line.y)
+        marker = "o" if len(line.x) == 1 else ""
+        axes.plot(x, y, color=colour, linestyle=dash, marker=marker, markersize=3, rasterized=dense, zorder=3)
+        if line.low and line.high:
+            axes.fill_between(x, line.low, line.high, color=colour, alpha=0.16, linewidth=0, rasterized=dense)
+    if block.x_log:
+        axes.set_xscale("log", nonpositive="mask")
+    if block.y_log:
+        axes.set_yscale("log", nonpositive="mask")
+    axes.set_xlabel(label(block.x_label, 60))
+    axes.set_ylabel(label(block.y_label, 44))
+    axes.grid(visible=True, which="major")
+    axes.margins(x=0.02)
+    for x_mark, text in block.marks:
+        axes.axvline(x_mark, color=style.SOFT, linewidth=0.7, linestyle=(0, (3, 2)))
+        axes.annotate(
+            label(text, 20), (x_mark, 1.0), (2, -2), xycoords=("data", "axes fraction"), textcoords="offset points",
+            va="top", fontsize=7, color=style.SOFT,
+        )  # fmt: skip
+    _name_lines(axes, block.lines)
+
+
+def _name_lines(axes: Axes, lines: Sequence[Line]) -> None:
+    """Names at the ends of two or three lines; a legend above for more, or for long names."""
+    named = [(at, line) for at, line in enumerate(lines) if line.label and line.x]
+    if len(lines) == 1:
+        return
+    if len(named) > _DIRECT_LINES or any(len(line.label) > _DIRECT_LENGTH for _, line in named):
+        _legend(axes, lines)
+        return
+    ends = sorted((_fraction(axes, line.y[-1]), at, line.label) for at, line in named)
+    heights = spread([end for end, _, _ in ends], least=0.09)
+    for height, (_, at, text) in zip(heights, ends, strict=True):
+        axes.text(
+            1.02, height, label(text, _DIRECT_LENGTH), transform=axes.transAxes, va="center",
+            color=style.line_style(at)[0], fontweight=600,
+        )  # fmt: skip
+
+
+def _legend(axes: Axes, lines: Sequence[Line]) -> None:
+    handles = axes.get_lines()[: len(lines)]
+    longest = max(len(line.label) for line in lines)
+    axes.legend(
+        handles, [label(line.label, 40) for line in lines], loc="lower left", bbox_to_anchor=(0, 1.0),
+        ncols=1 if longest > 20 else 2 if longest > 12 else 3, frameon=False, borderaxespad=0.2,
+        handlelength=2.2, columnspacing=1.2, fontsize=7.5,
+    )  # fmt: skip
+
+
+def _fraction(axes: Axes, y: float) -> float:
+    """Where a height lies on the axis, from 0 to 1."""
+    at = axes.transAxes.inverted().transform(axes.transData.transform((axes.get_xlim()[1], y)))[1]
+    return float(np.clip(np.nan_to_num(at, nan=0.5), 0.02, 0.98))
+
+
+def spread(heights: Sequence[float], least: float) -> list[float]:
+    """Ascending heights pushed apart to a least distance, kept within 0 and 1 where they fit.
+
+    >>> [round(h, 2) for h in spread([0.5, 0.51, 0.9], 0.1)]
+    [0.5, 0.6, 0.9]
+    """
+    placed = list(heights)
+    for at in range(1, len(placed)):
+        placed[at] = max(placed[at], placed[at - 1] + least)
+    if placed and placed[-1] > 1:
+        placed[-1] = 1.0
+        for at in range(len(placed) - 2, -1, -1):
+            placed[at] = min(placed[at], placed[at + 1] - least)
+    return placed
+
+
+def _bars(axes: Axes, block: Bars) -> None:
+    at = np.arange(len(block.bars))
+    values = np.array([bar.value for bar in block.bars])
+    small = len(at) > 20
+    axes.barh(at, values, height=0.62, color=style.BAR, zorder=2)
+    for place, bar in enumerate(block.bars):
+        if bar.low is not None and bar.high is not None:
+            axes.plot([bar.low, bar.high], [place, place], color=style.INK, linewidth=1.0, zorder=3)
+    axes.set_yticks(at, [label(middle(bar.label, 30), 30) for bar in block.bars], fontsize=6.5 if small else 8)
+    axes.invert_yaxis()
+    axes.set_xlabel(label(block.x_label, 60))
+    axes.grid(visible=True, axis="x")
+    axes.tick_params(axis="y", length=0)
+    if len(at):
+        axes.set_ylim(len(at) - 0.4, -0.6)
+    if block.reference is not None:
+        x, text = block.reference
+        axes.axvline(x, color=style.INK, linewidth=0.9, linestyle=(0, (3, 2)), zorder=4)
+        axes.annotate(
+            label(text, 30), (x, 1.0), (0, 2), xycoords=("data", "axes fraction"), textcoords="offset points",
+            ha="center", va="bottom", fontsize=7.5, color=style.SOFT,
+        )  # fmt: skip
+
+
+def _heatmap_size(block: Heatmap) -> tuple[float, float]:
+    rows, columns = len(block.rows), len(block.columns)
+    longest = max((len(name) for name in block.rows), default=0)
+    width = COLUMN_MM if columns <= 12 and longest <= 24 else PAGE_MM
+    cell = min(7.0, (width - 34) / max(columns, 1)) if width == COLUMN_MM else 4.2
+    return width, float(np.clip(26 + rows * max(cell, 3.2), 44, 170))
+
+
+def _heatmap(canvas: Canvas, axes: Axes, block: Heatmap) -> None:
+    values = np.array([[np.nan if cell is None else cell for cell in row] for row in block.values], dtype=float)
+    values = values.reshape(len(block.rows), len(block.columns))
+    image = axes.imshow(values, cmap=style.colours(block.diverging), norm=_norm(block, values), aspect="auto")
+    axes.set_facecolor(style.LINE)
+    _ticks(axes, block)
+    axes.set_xlabel(label(block.x_label, 60))
+    axes.set_ylabel(label(block.y_label, 44))
+    for side in axes.spines.values():
+        side.set_visible(False)
+    axes.tick_params(length=0)
+    if block.annotate and values.size <= 200:
+        _annotate(axes, image, values)
+    bar = canvas.colorbar(image, ax=axes, fraction=0.05, aspect=24, pad=0.02)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(length=2)
+    if block.value_label:
+        bar.set_label(label(block.value_label, 40))
+
+
+def _norm(block: Heatmap, values: np.ndarray) -> Normalize:
+    found = values[np.isfinite(values)]
+    if not found.size:
+        return Normalize(0, 1)
+    low, high = float(found.min()), float(found.max())
+    if block.log and high > 0:
+        least = float(found[found > 0].min())
+        return LogNorm(least, high if high > least else least * 10)
+    if block.diverging:
+        reach = max(abs(low), abs(high)) or 1.0
+        return TwoSlopeNorm(0.0, -reach, reach)
+    return Normalize(low, high if high > low else low + 1)
+
+
+def _ticks(axes: Axes, block: Heatmap) -> None:
+    rows, columns = style.thinned(len(block.rows), 40), style.thinned(len(block.columns), 24)
+    small = len(block.rows) > 24
+    axes.set_yticks(rows, [label(middle(block.rows[i], 28), 28) for i in rows], fontsize=6.5 if small else 8)
+    names = [label(middle(block.columns[j], 16), 16) for j in columns]
+    turned = sum(len(name) for name in names) > 60
+    axes.set_xticks(columns, names, rotation=45 if turned else 0, ha="right" if turned else "center")
+
+
+def _annotate(axes: Axes, image: AxesImage, values: np.ndarray) -> None:
+    for i, j in np.argwhere(np.isfinite(values)):
+        red, green, blue, _ = image.cmap(image.norm(values[i, j]))
+        light = 0.299 * red + 0.587 * green + 0.114 * blue > 0.5
+        text = formatting.number(float(values[i, j]), 2)
+        axes.text(j, i, text, ha="center", va="center", fontsize=7, color=style.INK if light else "white")
+
+
+def _alt_lines(block: Lines) -> str:
+    names = ", ".join(
+        f"{line.label or 'line'} from {formatting.number(line.y[0])} to {formatting.number(line.y[-1])}"
+        for line in block.lines[:6] if line.y
+    )  # fmt: skip
+    return f"{block.title}. Curves of {block.y_label} against {block.x_label}: {names}."
+
+
+def _alt_bars(block: Bars) -> str:
+    names = ", ".join(f"{bar.label} {formatting.number(bar.value)}" for bar in block.bars[:8])
+    more = ", and others" if len(block.bars) > 8 else ""
+    return f"{block.title}. Bars of {block.x_label}: {names}{more}."
+
+
+def _alt_heatmap(block: Heatmap) -> str:
+    found = [cell for row in block.values for cell in row if cell is not None]
+    ends = f" from {formatting.number(min(found))} to {formatting.number(max(found))}" if found else ""
+    return f"{block.title}. Matrix of {len(block.rows)} rows and {len(block.columns)} columns{ends}."

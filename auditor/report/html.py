@@ -1,0 +1,114 @@
+"""The page: one self-contained HTML document, from the same templates for screen and for print."""
+
+import base64
+import hashlib
+import io
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+from ruamel.yaml import YAML
+
+from auditor.report import cards, expectations, formatting, messages, sections, summary, templates
+from auditor.report.plain import plain
+from auditor.results import Report
+
+Medium = Literal["screen", "print"]
+MAX_SPEC_LINES = 400
+_FACES = (
+    ("IBM Plex Sans", 300, "normal", "IBMPlexSans-Light"), ("IBM Plex Sans", 400, "normal", "IBMPlexSans-Regular"),
+    ("IBM Plex Sans", 400, "italic", "IBMPlexSans-Italic"), ("IBM Plex Sans", 600, "normal", "IBMPlexSans-SemiBold"),
+    ("IBM Plex Mono", 400, "normal", "IBMPlexMono-Regular"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Page:
+    """All that the templates read."""
+
+    report: Report
+    medium: Medium
+    digest: str
+    summary: summary.Summary
+    sections: tuple[sections.Section, ...]
+    models: tuple[cards.Card, ...]
+    data: tuple[cards.Card, ...]
+    provenance: tuple[tuple[str, cards.Facts], ...]
+    spec: str
+    spec_cut: int
+
+
+def render(report: Report, medium: Medium = "screen") -> str:
+    """The whole document as text; a pure function of the report."""
+    spec, cut = resolved_spec(report)
+    page = Page(
+        report=report, medium=medium, digest=report.finding_digest, summary=summary.summarize(report),
+        sections=sections.sections(report),
+        models=tuple(cards.model_card(model) for model in report.models.values()),
+        data=tuple(cards.data_card(data) for data in report.data.values()),
+        provenance=cards.provenance(report), spec=spec, spec_cut=cut,
+    )  # fmt: skip
+    style = _style(medium)
+    script = templates.read("screen.js") if medium == "screen" else ""
+    return _environment().get_template("report.html.j2").render(
+        page=page, report=report, audit=report.audit, messages=messages, fmt=formatting, cards=cards,
+        expectations=expectations, tally=expectations.tally(expectations.of_report(report)),
+        style=Markup(style), script=Markup(script), csp=content_security_policy(style, script),
+    )  # fmt: skip
+
+
+def content_security_policy(style: str, script: str) -> str:
+    """Nothing may be loaded or run but data: pictures and fonts, and the page's own style and script, by hash."""
+    own = f"style-src '{_hash(style)}'" + (f"; script-src '{_hash(script)}'" if script else "")
+    return f"default-src 'none'; img-src data:; font-src data:; {own}; base-uri 'none'; form-action 'none'"
+
+
+def resolved_spec(report: Report) -> tuple[str, int]:
+    """The resolved spec as YAML without what is empty, and how many lines were cut."""
+    writer = YAML(typ="safe", pure=True)
+    writer.default_flow_style = False
+    writer.allow_unicode = True
+    writer.width = 96
+    writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    text = io.StringIO()
+    writer.dump(_without_empty(report.spec.to_json()), text)
+    lines = text.getvalue().splitlines()
+    return "\n".join(lines[:MAX_SPEC_LINES]), max(0, len(lines) - MAX_SPEC_LINES)
+
+
+def _without_empty(value: Any) -> Any:
+    if isinstance(value, dict):
+        kept = {key: _without_empty(item) for key, item in value.items()}
+        return {key: item for key, item in kept.items() if item not in (None, "", [], {}, ())}
+    return [_without_empty(item) for item in value] if isinstance(value, list) else value
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+@lru_cache(maxsize=2)
+def _style(medium: Medium) -> str:
+    faces = "".join(
+        f"@font-face{{font-family:'{family}';font-weight:{weight};font-style:{slope};font-display:swap;"
+        f"src:url(data:font/woff2;base64,{base64.b64encode(templates.font(file)).decode()}) format('woff2')}}\n"
+        for family, weight, slope, file in _FACES
+    )
+    return faces + templates.read("report.css") + templates.read(f"{medium}.css")
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Environment:
+    """Everything is escaped, whatever the name of the template; text is made printable before it is."""
+    environment = Environment(
+        loader=FileSystemLoader(templates.folder()), autoescape=True, undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, finalize=_printable,
+    )  # fmt: skip
+    environment.filters["bound"] = formatting.bound
+    return environment
+
+
+def _printable(value: Any) -> Any:
+    return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -1,0 +1,62 @@
+"""The PDF: the printed page through WeasyPrint, with everything attached that a reviewer needs to check it."""
+
+import io
+import os
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from weasyprint import HTML, Attachment  # type: ignore[import-untyped]
+from weasyprint.urls import URLFetcher, URLFetcherResponse  # type: ignore[import-untyped]
+
+EPOCH = datetime(1980, 1, 1, tzinfo=UTC)
+_UA = (
+    b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about=""'
+    b' xmlns:pdfuaid="http://www.aiim.org/pdfua/ns/id/" pdfuaid:part="1"/></rdf:RDF>'
+)
+
+
+class OnlyData(URLFetcher):  # type: ignore[misc]
+    """Fetches data: URIs and nothing else, so that no text of a user can reach a file or the network."""
+
+    def __init__(self) -> None:
+        super().__init__(allowed_protocols=("data",), allow_redirects=False, fail_on_errors=True)
+
+    def fetch(self, url: str, headers: Mapping[str, str] | None = None) -> URLFetcherResponse:
+        """The content of a data: URI. Raises ValueError on any other scheme."""
+        if not url.lower().startswith("data:"):
+            raise ValueError(f"the report loads nothing from outside: {url[:80]!r}")
+        return super().fetch(url, headers)
+
+
+def write(html: str, attachments: Mapping[str, bytes], moment: datetime | None = None, identifier: str = "") -> bytes:
+    """The PDF of the printed page: PDF/A-3a, tagged, and the same bytes for the same arguments.
+
+    moment: the date that the file and its attachments carry. identifier: what the file's identity is made of.
+    """
+    date = moment or EPOCH
+    attached = [
+        Attachment(
+            string=content, name=name, created=date, modified=date, relationship="Source", url_fetcher=OnlyData()
+        )
+        for name, content in attachments.items()
+    ]
+    before = os.environ.get("SOURCE_DATE_EPOCH")
+    os.environ["SOURCE_DATE_EPOCH"] = str(int(date.timestamp()))
+    try:
+        result: bytes = HTML(string=html, url_fetcher=OnlyData()).write_pdf(
+            attachments=attached, pdf_variant="pdf/a-3a", pdf_tags=True, xmp_metadata=[io.BytesIO(_UA)],
+            pdf_identifier=identifier.encode() or None,
+        )  # fmt: skip
+    finally:
+        if before is None:
+            del os.environ["SOURCE_DATE_EPOCH"]
+        else:
+            os.environ["SOURCE_DATE_EPOCH"] = before
+    return result
+
+
+if __name__ == "__main__":
+    from auditor.report.folder import print_folder
+
+    sys.exit(print_folder(sys.argv[1]))

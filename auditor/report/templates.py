@@ -1,0 +1,27 @@
+"""Where the page templates and fonts lie: in the installed package, else at the repository root."""
+
+from pathlib import Path
+
+from auditor.errors import StoreError
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+
+
+def folder() -> Path:
+    """The folder of report templates. Raises StoreError where the installation lacks it."""
+    for place in (_PACKAGE / "report_templates", _PACKAGE.parent / "report_templates"):
+        if (place / "report.html.j2").is_file():
+            return place
+    raise StoreError(
+        f"the report templates are missing: expected {_PACKAGE / 'report_templates'}", "install auditor again"
+    )
+
+
+def read(name: str) -> str:
+    """The text of one template file."""
+    return (folder() / name).read_text(encoding="utf-8")
+
+
+def font(name: str) -> bytes:
+    """The bytes of one font file (WOFF2), e.g. "IBMPlexSans-Regular"."""
+    return (folder() / "fonts" / f"{name}.woff2").read_bytes()
