@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_serializer
 
 from auditor.values import Value
 
@@ -87,6 +87,10 @@ class History(Value):
     seeds: int = 1
     steps: tuple[int, ...] = Field((), description="Steps of the checkpoints, from their names.")
     files: tuple[FileRef, ...] = ()
+
+    @field_serializer("holds")
+    def _in_order(self, holds: frozenset[Holding]) -> list[str]:
+        return sorted(holds)  # a set's own order differs from process to process
 
 
 class ModelRef(Digested):

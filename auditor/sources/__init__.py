@@ -1,1 +1,1 @@
-"""Sources: models and data sets, described without torch and loaded with it."""
+"""Where models and data come from: each source describes itself without torch, and loads itself in the worker."""

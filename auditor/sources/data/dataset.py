@@ -1,0 +1,107 @@
+"""Dataset: the used rows of a data set, read and checked, whatever their source."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from auditor.errors import SourceError
+from auditor.sources.data.sampling import sampled
+from auditor.sources.digest import seal_data
+from auditor.spec.model import DataEntry
+from auditor.spec.options import DATA_OPTIONS, DataOptions
+from auditor.subject import DataRef, FileRef, Modality
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """One row that could not be read, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The used rows. `fetch(i)` gives row i raw: a Pillow picture, a text, a row of numbers, or an input array.
+
+    labels: as found in the data; groups: the unit of resampling, "" without; examples: sha256 of each row's content.
+    left_out: rows that could not be read.
+    """
+
+    ref: DataRef
+    labels: tuple[str, ...]
+    groups: tuple[str, ...]
+    examples: tuple[str, ...]
+    fetch: Callable[[int], Any]
+    left_out: tuple[LeftOut, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """Rows that can be read."""
+        return len(self.labels)
+
+    def targets(self) -> tuple[float, ...]:
+        """The label of each row as an index of the head (or a number, for a regression)."""
+        if self.ref.task == "regression":
+            return tuple(float(label) for label in self.labels)
+        if not self.ref.labels:
+            raise SourceError(f"data.{self.ref.name}: its labels were not matched with a model's head")
+        return tuple(self.ref.labels[label] for label in self.labels)
+
+    def without(self, bad: Sequence[int], left_out: tuple[LeftOut, ...]) -> "Dataset":
+        """The data set without some rows."""
+        dropped = set(bad)
+        kept = [row for row in range(self.rows) if row not in dropped]
+        return replace(
+            self,
+            labels=tuple(self.labels[row] for row in kept),
+            groups=tuple(self.groups[row] for row in kept),
+            examples=tuple(self.examples[row] for row in kept),
+            fetch=lambda row: self.fetch(kept[row]),
+            left_out=left_out,
+        )
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a source found before sampling: labels as found, files, and the class names where the data order them."""
+
+    labels: Sequence[str]
+    files: tuple[FileRef, ...]
+    modality: Modality
+    classes: tuple[str, ...] = ()
+    grouped: bool = False
+
+
+def options_of(entry: DataEntry) -> DataOptions:
+    """The entry's options as the class of its source."""
+    return DATA_OPTIONS[entry.source].model_validate(entry.options)
+
+
+def described(entry: DataEntry, found: Found) -> DataRef:
+    """The DataRef of what a source found: rows, rows used, counts by label as found."""
+    used = used_rows(found.labels, options_of(entry), found.files)
+    if not found.labels:
+        raise SourceError(f"data.{entry.name}: it has no rows", where=("data", entry.name))
+    counts = Counter(found.labels[row] for row in used)
+    return seal_data(
+        DataRef(
+            digest="",
+            name=entry.name,
+            source=entry.source,
+            entry=entry.to_json(),
+            files=found.files,
+            modality=found.modality,
+            rows=len(found.labels),
+            used=len(used),
+            classes=found.classes,
+            counts=dict(sorted(counts.items())),
+            grouped=found.grouped,
+        )
+    )
+
+
+def used_rows(labels: Sequence[str], options: DataOptions, files: tuple[FileRef, ...]) -> tuple[int, ...]:
+    """The rows that the spec's sample keeps; drawn from the files' digests, so a larger sample holds a smaller one."""
+    return sampled(labels, options.sample, seed=",".join(file.sha256 for file in files))

@@ -1,0 +1,113 @@
+"""Encoders: raw examples (pictures, texts, rows of numbers) to what a model takes, and back to what it really saw."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from auditor.errors import SourceError
+from auditor.sources.steps import Steps
+from auditor.subject import ModelRef
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+
+
+class Encoder(Protocol):
+    """Raw examples to model inputs (on the CPU), and one raw example to what can be shown of it."""
+
+    def encode(self, raws: Sequence[Any]) -> Any: ...
+    def show(self, raw: Any) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pillow pictures, or arrays that are already model inputs (channels x height x width floats)."""
+
+    steps: Steps
+
+    def encode(self, raws: Sequence[Any]) -> "torch.Tensor":
+        """float32, n x channels x height x width."""
+        import numpy as np
+        import torch
+
+        arrays = [raw if isinstance(raw, np.ndarray) else self.steps.normalized(self.steps.pixels(raw)) for raw in raws]
+        shapes = {array.shape for array in arrays}
+        if len(shapes) > 1:
+            raise SourceError(
+                f"pictures of different sizes in one batch: {sorted(shapes)[:3]}",
+                hint="give the model `transforms: {resize: N, crop: N}` so that all come out equal",
+            )
+        return torch.from_numpy(np.stack(arrays).astype(np.float32))
+
+    def show(self, raw: Any) -> "np.ndarray[Any, Any]":
+        """uint8, height x width x 3: after resizing and cropping, before normalization."""
+        import numpy as np
+
+        pixels = self.steps.restored(raw) if isinstance(raw, np.ndarray) else self.steps.pixels(raw)
+        return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Texts through the model's own tokenizer, cut at max_length and padded to the longest of the batch."""
+
+    tokenizer: Any
+    max_length: int
+
+    def encode(self, raws: Sequence[str]) -> "dict[str, torch.Tensor]":
+        """The tokenizer's tensors: input_ids, attention_mask and the like, n x tokens."""
+        found = self.tokenizer(
+            list(raws), padding=True, truncation=True, max_length=self.max_length, return_tensors="pt"
+        )
+        return dict(found)
+
+    def show(self, raw: str) -> str:
+        """The text itself."""
+        return raw
+
+    def tokens(self, raw: str) -> tuple[str, ...]:
+        """The tokens that the model sees of a text, special ones included."""
+        ids = self.tokenizer(raw, truncation=True, max_length=self.max_length)["input_ids"]
+        return tuple(self.tokenizer.convert_ids_to_tokens(ids))
+
+    def truncated(self, raws: Sequence[str]) -> int:
+        """How many of the texts are longer than max_length tokens."""
+        lengths = [len(ids) for ids in self.tokenizer(list(raws), verbose=False)["input_ids"]]
+        return sum(length > self.max_length for length in lengths)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Rows of numbers, standardized by the spec's mean and std where it gives them."""
+
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+    def encode(self, raws: "Sequence[np.ndarray[Any, Any]]") -> "torch.Tensor":
+        """float32, n x columns."""
+        import numpy as np
+        import torch
+
+        table = np.stack(list(raws)).astype(np.float64)
+        if self.mean:
+            table = (table - np.asarray(self.mean)) / np.asarray(self.std or (1.0,))
+        return torch.from_numpy(table.astype(np.float32))
+
+    def show(self, raw: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+        """The row as it lies in the data."""
+        return raw
+
+
+def encoder_of(ref: ModelRef, root: Path) -> Encoder:
+    """The encoder that a model's `preprocess` declares; a fine-tune takes its inputs as its parent does."""
+    if ref.parent is not None:
+        return encoder_of(ref.parent, root)
+    if ref.modality == "image":
+        return Pictures(Steps.model_validate(ref.preprocess))
+    if ref.modality == "tabular":
+        return Columns(tuple(ref.preprocess.get("mean") or ()), tuple(ref.preprocess.get("std") or ()))
+    from auditor.sources.models.transformers import tokenizer_of
+
+    return Texts(tokenizer_of(ref, root), int(ref.preprocess["max_length"]))

@@ -1,0 +1,60 @@
+"""LoadedModel: a module ready to be asked, whatever its source and modality."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from auditor.subject import Modality, ModelRef
+
+if TYPE_CHECKING:
+    import torch
+
+IDS = "input_ids"
+EMBEDDINGS = "inputs_embeds"
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model in eval mode with float32 parameters on `device`.
+
+    Inputs are a tensor (pictures n x channels x height x width; rows n x columns) or, for text, a dictionary of the
+    tokenizer's tensors.
+    """
+
+    ref: ModelRef
+    module: "torch.nn.Module"
+    device: str = "cpu"
+
+    @property
+    def modality(self) -> Modality:
+        """image, text or tabular."""
+        return self.ref.modality
+
+    def logits(self, inputs: Any) -> "torch.Tensor":
+        """The logits, n x outputs. Text inputs may hold `inputs_embeds` in the place of `input_ids`."""
+        outputs = self.module(**inputs) if isinstance(inputs, Mapping) else self.module(inputs)
+        found: torch.Tensor = outputs if hasattr(outputs, "dim") else outputs.logits
+        return found
+
+    def gradient_inputs(self, inputs: Any) -> "tuple[torch.Tensor, Any]":
+        """Where a gradient can be taken, and the inputs to call `logits` with so that it flows there.
+
+        Pictures and rows: the tensor itself, requiring gradients. Text: the token embeddings (n x tokens x width),
+        since integer ids have no gradient; the inputs then hold them instead of the ids.
+        """
+        if not isinstance(inputs, Mapping):
+            leaf = inputs.detach().clone().requires_grad_(True)
+            return leaf, leaf
+        embed: Any = self.module.get_input_embeddings()  # type: ignore[operator]  # a transformers model
+        leaf = embed(inputs[IDS]).detach().requires_grad_(True)
+        rest = {name: value for name, value in inputs.items() if name != IDS}
+        return leaf, {**rest, EMBEDDINGS: leaf}
+
+    def layers(self) -> tuple[str, ...]:
+        """Dotted names of all submodules, as registered (containers before their parts)."""
+        return tuple(name for name, _ in self.module.named_modules() if name)
+
+
+def ready(ref: ModelRef, module: "torch.nn.Module", device: str) -> LoadedModel:
+    """The module in eval mode, in float32, on the device."""
+    return LoadedModel(ref=ref, module=module.float().to(device).eval(), device=device)
