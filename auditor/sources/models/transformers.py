@@ -88,7 +88,7 @@ def build(ref: ModelRef, root: Path, outputs: int | None = None) -> torch.nn.Mod
             state.update(read(content))
     folder = inside(root, options.path, where, "folder")
     config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     cls = getattr(transformers, ref.architecture)
     if outputs is not None:
         config.num_labels = outputs
