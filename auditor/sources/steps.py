@@ -95,18 +95,18 @@ def overridden(steps: Steps, transforms: Transforms | None) -> Steps:
 
 
 def assumptions(steps: Steps) -> tuple[str, ...]:
-    """One sentence for each key that had to be assumed."""
-    return tuple(
-        f"{key} of the pictures is assumed to be {_shown(getattr(steps, key))}"
-        for key in KEYS
-        if steps.origin.get(key) == "assumed"
-    )
+    """One sentence that lists what had to be assumed, or nothing."""
+    keys = [key for key in KEYS if steps.origin.get(key) == "assumed"]
+    if not keys:
+        return ()
+    listed = ", ".join(f"{key} {_shown(getattr(steps, key))}" for key in keys)
+    return (f"input steps assumed, since neither the spec nor the model's files give them: {listed}",)
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, tuple):
-        return " x ".join(str(item) for item in value) if all(isinstance(item, int) for item in value) else str(value)
-    return str(value)
+    if not isinstance(value, tuple):
+        return "1/255" if value == 1 / 255 else str(value)
+    return " x ".join(map(str, value)) if all(isinstance(item, int) for item in value) else str(value)
 
 
 def _resized(picture: "Image.Image", resize: tuple[int, ...], interpolation: Interpolation) -> "Image.Image":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, get_args
 from auditor.errors import SourceError
 from auditor.sources.digest import seal_model
 from auditor.sources.labels import match
+from auditor.sources.models.head import renew_head
 from auditor.spec.model import ModelEntry
 from auditor.subject import DataRef, History, Holding, ModelRef
 
@@ -56,5 +57,7 @@ def build(ref: ModelRef, root: Path) -> torch.nn.Module:
     if ref.parent is None or ref.recipe is None:
         raise ValueError(f"model {ref.name!r} is no fine-tune")
     source = import_module(f"auditor.sources.models.{ref.parent.source}")
-    module: torch.nn.Module = source.build(ref.parent, root, ref.recipe.head)
+    module: torch.nn.Module = source.build(ref.parent, root)
+    if ref.recipe.head is not None:
+        renew_head(module, ref.parent.outputs, ref.recipe.head, ref.name)
     return module

@@ -73,8 +73,8 @@ def load(ref: ModelRef, root: Path, device: str = "cpu") -> LoadedModel:
     return ready(ref, build(ref, root), device)
 
 
-def build(ref: ModelRef, root: Path, outputs: int | None = None) -> torch.nn.Module:
-    """The module with its weights; with `outputs`, a new head of that many classes is initialized."""
+def build(ref: ModelRef, root: Path) -> torch.nn.Module:
+    """The module with its weights."""
     import transformers
     from safetensors.torch import load as read
 
@@ -90,13 +90,10 @@ def build(ref: ModelRef, root: Path, outputs: int | None = None) -> torch.nn.Mod
     config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     cls = getattr(transformers, ref.architecture)
-    if outputs is not None:
-        config.num_labels = outputs
     module, report = cls.from_pretrained(
-        None, config=config, state_dict=state, attn_implementation="eager", ignore_mismatched_sizes=outputs is not None,
-        output_loading_info=True,
-    )  # fmt: skip
-    _complete(report, outputs is not None, ref, where)
+        None, config=config, state_dict=state, attn_implementation="eager", output_loading_info=True
+    )
+    _complete(report, ref, where)
     built: torch.nn.Module = module
     return built
 
@@ -107,13 +104,13 @@ def _same(file: FileRef, content: bytes, where: Where) -> None:
     verify(file, hashlib.sha256(content).hexdigest(), where)
 
 
-def _complete(report: dict[str, Any], new_head: bool, ref: ModelRef, where: Where) -> None:
-    """Every parameter must come from the file; a new head may differ in shape."""
-    missing = sorted(report["missing_keys"])
-    if missing or (report["mismatched_keys"] and not new_head):
+def _complete(report: dict[str, Any], ref: ModelRef, where: Where) -> None:
+    """Every parameter must come from the file, in its shape."""
+    missing, mismatched = sorted(report["missing_keys"]), sorted(map(str, report["mismatched_keys"]))
+    if missing or mismatched:
         raise SourceError(
             f"{dotted(where)}: the weights do not fill a {ref.architecture}: "
-            f"missing {missing[:5]}, of another shape {sorted(map(str, report['mismatched_keys']))[:5]}",
+            f"missing {missing[:4]}, of another shape {mismatched[:4]}",
             hint="the weights must be those of this architecture with this head",
             where=where,
         )
