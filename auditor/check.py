@@ -1,7 +1,7 @@
 """Check: needs in, evidence out. Its fields are its YAML parameters; it knows no threshold and no page."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal
 
 from auditor.evidence import (
@@ -16,6 +16,7 @@ from auditor.evidence import (
     NoDistribution,
 )
 from auditor.needs import Need
+from auditor.statistics import moments
 from auditor.subject import Subject
 from auditor.values import Value
 
@@ -82,6 +83,23 @@ class Check(Value, ABC):
     def replicated(cls, name: str, value: float, distribution: Distribution, n: int, of: str = "") -> Measurement:
         """A measurement over n units whose distribution does not hold n (bootstrap quantiles, an enclosure)."""
         return cls.sampled(name, distribution, value=value, of=of).model_copy(update={"n": n})
+
+    @classmethod
+    def averaged(
+        cls,
+        name: str,
+        values: Sequence[float],
+        of: str = "",
+        *,
+        censored: bool = False,
+        single: Literal["exact", "unreplicated"] = "unreplicated",
+    ) -> Measurement:
+        """The mean over independent replicates (seeds), one value each; what a single one counts as, `single` says."""
+        mean, sd, n = moments(values)
+        if n == 1:
+            return cls.exact(name, mean, of=of, kind=single).model_copy(update={"censored": censored})
+        found = cls.sampled(name, Moments(mean=mean, sd=sd, n=n), of=of)
+        return found.model_copy(update={"censored": censored})
 
     @classmethod
     def exact(

@@ -83,6 +83,11 @@ class Run:
     checkpoint_steps: tuple[int, ...]
     checkpoints: dict[str, Weights]
 
+    @property
+    def diverged(self) -> bool:
+        """Whether the run ended at a loss or gradient that is not finite."""
+        return self.diverged_at is not None
+
     def weights(self, step: int | None = None) -> dict[str, Weights]:
         """The tensors by name after `step` steps (None: the last); KeyError if that checkpoint was not kept."""
         wanted = self.checkpoint_steps[-1] if step is None else step

@@ -1,0 +1,162 @@
+"""Trajectories: how a model's weights moved, from recorded runs or from checkpoints on disk."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from auditor.errors import NotApplicable, SourceError
+from auditor.methods.training.record import Changes, Run
+from auditor.needs import Derived, Live, Need
+from auditor.subject import FileRef, History, Holding, ModelRef, Runtime, Subject
+
+RECORD = "models: {NAME: {finetune: {from: MODEL, data: TRAIN, validation: EVAL, steps: 200, seeds: 5}}}"
+CHECKPOINTS = 'history: {checkpoints: "ckpt/step-*.safetensors"}'
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """One Changes a recorded run, or one for a history of checkpoints, which has no `runs` (no losses, no gradients).
+
+    appeared, vanished: tensors that some checkpoints hold and others do not; they are not in `changes`.
+    """
+
+    source: str
+    changes: tuple[Changes, ...]
+    runs: tuple[Run, ...] = ()
+    appeared: tuple[str, ...] = ()
+    vanished: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Trajectories(Derived[Trajectory]):
+    """The records of all seeds of a fine-tune, without their checkpoints."""
+
+    stored: ClassVar[bool] = False
+    tensors: ClassVar[bool] = False
+    artifact: ClassVar[type] = Trajectory
+    ref: ModelRef
+    runtime: Runtime
+
+    @property
+    def title(self) -> str:
+        """Whose records."""
+        return f"records of {self.ref.name}"
+
+    def needs(self) -> Mapping[str, Need[Any]]:
+        """One recorded run a seed."""
+        from auditor.artifacts.finetune import FineTune, parts
+
+        seeds = range(1, parts(self.ref)[0].seeds + 1)
+        return {f"seed{seed}": FineTune(self.ref, seed, self.runtime) for seed in seeds}
+
+    def build(self, *args: Any, **upstream: Any) -> Trajectory:
+        """Gather them in the order of the seeds."""
+        runs = tuple(upstream[name].light() for name in self.needs())
+        return Trajectory("finetune", tuple(run.changes for run in runs), runs)
+
+
+@dataclass(frozen=True)
+class CheckpointFiles:
+    """The files of a history, verified, in the order of their steps."""
+
+    paths: tuple[Path, ...]
+    steps: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Checkpoints(Live[CheckpointFiles]):
+    """A model's checkpoints on disk."""
+
+    tensors: ClassVar[bool] = False
+    artifact: ClassVar[type] = CheckpointFiles
+    files: tuple[FileRef, ...]
+    steps: tuple[int, ...]
+
+    def load(self, root: Path, **upstream: Any) -> CheckpointFiles:
+        """Their paths, once each file has its digest; SourceError otherwise."""
+        paths = tuple(_verified(root, file) for file in self.files)
+        return CheckpointFiles(paths, self.steps)
+
+
+@dataclass(frozen=True)
+class CheckpointTrajectory(Derived[Trajectory]):
+    """The changes between the checkpoints of a model's history."""
+
+    artifact: ClassVar[type] = Trajectory
+    ref: ModelRef
+    runtime: Runtime
+
+    @property
+    def title(self) -> str:
+        """Whose checkpoints."""
+        return f"checkpoints of {self.ref.name}"
+
+    def needs(self) -> Mapping[str, Need[Any]]:
+        """The verified files."""
+        history = self.ref.history
+        if history is None or history.source != "checkpoints":
+            raise SourceError(f"models.{self.ref.name}: expected a history of checkpoints", hint=CHECKPOINTS)
+        return {"checkpoints": Checkpoints(history.files, history.steps)}
+
+    def build(self, *args: Any, **upstream: Any) -> Trajectory:
+        """Read tensor by tensor, two checkpoints at a time."""
+        from auditor.methods.training.checkpoints import changes_of
+
+        files: CheckpointFiles = upstream["checkpoints"]
+        found = changes_of(files.paths, files.steps)
+        return Trajectory("checkpoints", (found.changes,), (), found.appeared, found.vanished)
+
+
+def trajectories_of(subject: Subject) -> Need[Trajectory]:
+    """The trajectory of the subject's model, whatever kind of history it has. NotApplicable without one."""
+    history = subject.history
+    match history.source if history else None:
+        case "finetune":
+            return Trajectories(subject.model, subject.runtime)
+        case "checkpoints":
+            return CheckpointTrajectory(subject.model, subject.runtime)
+        case _:
+            raise NotApplicable(missing(history, ("changes",)) or "its history cannot be read in this version")
+
+
+def missing(history: History | None, wanted: tuple[Holding, ...]) -> str | None:
+    """None if the history holds what is wanted, else the reason with the line of the spec that would record it."""
+    if history is None:
+        return f"the model has no history; record one: {RECORD} or, with weights on disk, {CHECKPOINTS}"
+    lacking = [_WORDS[holding] for holding in wanted if not _holds(history, holding)]
+    if not lacking:
+        return None
+    return f"its history (source {history.source}) does not hold {' or '.join(lacking)}; record them: {RECORD}"
+
+
+_WORDS: dict[Holding, str] = {
+    "weights": "weights",
+    "changes": "changes of the weights",
+    "losses": "losses",
+    "gradients": "gradients",
+    "learning_rates": "learning rates",
+    "validation": "a validation curve",
+}
+
+
+def _holds(history: History, holding: Holding) -> bool:
+    return holding in history.holds or (holding == "changes" and "weights" in history.holds)
+
+
+def _verified(root: Path, file: FileRef) -> Path:
+    from hashlib import file_digest
+
+    path = root / file.path
+    if not path.is_file():
+        raise SourceError(
+            f"checkpoint {file.path}: not found below the audit's root", hint="restore it, or validate again"
+        )
+    with path.open("rb") as stream:
+        found = file_digest(stream, "sha256").hexdigest()
+    if found != file.sha256:
+        raise SourceError(
+            f"checkpoint {file.path}: expected sha256 {file.sha256[:12]}, found {found[:12]}",
+            hint="the file changed since the audit was planned: run it again",
+        )
+    return path
