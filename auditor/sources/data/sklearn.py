@@ -24,6 +24,12 @@ DIGIT_MAX = 16
 def describe(entry: DataEntry, root: Path) -> DataRef:
     """Rows and class names from the shipped file; `split` is fixed, seeded and stratified, 70 to 30."""
     options = SklearnOptions.model_validate(entry.options)
+    if options.group is not None:
+        raise SourceError(
+            f"data.{entry.name}.group: scikit-learn's {options.name} has no groups",
+            hint="leave `group:` out",
+            where=("data", entry.name, "group"),
+        )
     path = _file(options.name, entry.name)
     _, labels, classes = _table(path, options)
     ref = file_ref(path, _shown(options.name))

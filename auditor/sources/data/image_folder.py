@@ -1,0 +1,119 @@
+"""Pictures in one folder a class: listed without decoding, decoded with limits, unreadable ones left out and named."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from auditor.errors import SourceError
+from auditor.sources.data.dataset import Dataset, Found, LeftOut, described, used_rows
+from auditor.sources.digest import tree_ref, verify
+from auditor.sources.paths import Where, inside
+from auditor.spec.model import DataEntry
+from auditor.spec.options import ImageFolderOptions
+from auditor.subject import DataRef
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
+
+
+def describe(entry: DataEntry, root: Path) -> DataRef:
+    """Classes are the folders' names, sorted; the files are listed and digested, not decoded."""
+    options = ImageFolderOptions.model_validate(entry.options)
+    folder, files = _files(options, entry.name, root)
+    labels = [path.relative_to(folder).parts[0] for path in files]
+    _groups(files, options, entry.name)
+    tree = tree_ref(folder, files, options.path)
+    classes = tuple(sorted(set(labels)))
+    return described(entry, Found(labels, (tree,), "image", classes, grouped=options.group is not None))
+
+
+def load(ref: DataRef, root: Path) -> Dataset:
+    """The used pictures; each is decoded once here, so that corrupt ones are left out before anything counts rows."""
+    options = ImageFolderOptions.model_validate(ref.entry["options"])
+    folder, files = _files(options, ref.name, root)
+    where: Where = ("data", ref.name, "path")
+    verify(ref.files[0], tree_ref(folder, files, options.path).sha256, where)
+    groups = _groups(files, options, ref.name)
+    rows = used_rows([path.relative_to(folder).parts[0] for path in files], options, ref.files)
+    used = [files[row] for row in rows]
+    faults = {place: fault for place, path in enumerate(used) if (fault := _fault(path))}
+    if len(faults) == len(used):
+        raise SourceError(
+            f"data.{ref.name}: none of {len(used)} pictures can be read; {used[0].name}: {faults[0]}", where=where
+        )
+    dataset = Dataset(
+        ref=ref,
+        labels=tuple(path.relative_to(folder).parts[0] for path in used),
+        groups=tuple(groups[row] for row in rows),
+        examples=tuple(hashlib.sha256(path.read_bytes()).hexdigest() for path in used),
+        fetch=lambda row: _opened(used[row]),
+    )
+    left_out = tuple(LeftOut(used[place].relative_to(folder).as_posix(), fault) for place, fault in faults.items())
+    return dataset.without(tuple(faults), left_out) if faults else dataset
+
+
+def _files(options: ImageFolderOptions, name: str, root: Path) -> tuple[Path, list[Path]]:
+    """The folder and its pictures, sorted by relative name; a link that leads out of the root is refused."""
+    where: Where = ("data", name, "path")
+    folder = inside(root, options.path, where, "folder")
+    listed = sorted(path for path in folder.glob("*/**/*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    for path in listed:
+        inside(root, path.relative_to(root.resolve()).as_posix(), where)
+    if not listed:
+        loose = sum(path.suffix.lower() in SUFFIXES for path in folder.iterdir())
+        raise SourceError(
+            f"data.{name}.path: expected one folder of pictures a class in {options.path}, found "
+            + (f"{loose} pictures without a class folder" if loose else "no pictures"),
+            hint=f"layout: {options.path}/CLASS/picture.jpg ({', '.join(FORMATS)})",
+            where=where,
+        )
+    return folder, listed
+
+
+def _groups(files: list[Path], options: ImageFolderOptions, name: str) -> list[str]:
+    """The first group of the pattern in each file's name."""
+    if options.group is None:
+        return [""] * len(files)
+    where: Where = ("data", name, "group")
+    try:
+        pattern = re.compile(options.group)
+    except re.error as error:
+        raise SourceError(
+            f"data.{name}.group: {options.group!r} is not a regular expression: {error}", where=where
+        ) from error
+    found = [pattern.search(path.name) for path in files]
+    unmatched = [path.name for path, match in zip(files, found, strict=True) if match is None]
+    if unmatched or pattern.groups < 1:
+        what = f"{len(unmatched)} file names, such as {unmatched[0]}" if unmatched else "no part in parentheses"
+        raise SourceError(
+            f"data.{name}.group: expected {options.group!r} to find a group in every file name, found {what} without",
+            hint=r"put the group in parentheses, e.g. '^(plant\d+)_'",
+            where=where,
+        )
+    return [match.group(1) or "" for match in found if match is not None]
+
+
+def _fault(path: Path) -> str:
+    """Why a picture cannot be read, or nothing."""
+    try:
+        _opened(path)
+    except Exception as error:  # noqa: BLE001 - decoders raise errors of many kinds on damaged files
+        return f"{type(error).__name__}: {error}".replace(str(path), path.name)
+    return ""
+
+
+def _opened(path: Path) -> Image.Image:
+    """The decoded picture; a picture of more pixels than Pillow's limit is an error."""
+    from PIL import Image
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        with Image.open(path, formats=FORMATS) as picture:
+            return picture.convert("RGB") if picture.mode not in ("L", "RGB") else picture.copy()
