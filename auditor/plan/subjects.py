@@ -8,14 +8,12 @@ from pathlib import Path
 from auditor.errors import SourceError
 from auditor.plan.runtime import runtime_of
 from auditor.spec.model import CheckEntry, DataEntry, ModelEntry, Spec
-from auditor.subject import DataRef, History, ModelRef, Subject
-from auditor.values import sha256
+from auditor.subject import DataRef, ModelRef, Subject
 
 DescribeModel = Callable[[ModelEntry, Path], ModelRef]
+DescribeTuned = Callable[[ModelEntry, ModelRef, DataRef, DataRef], ModelRef]
 DescribeData = Callable[[DataEntry, Path], DataRef]
 Match = Callable[[ModelRef, DataRef], DataRef]
-
-_HOLDS = frozenset({"weights", "changes", "losses", "gradients", "learning_rates", "validation"})
 
 
 @dataclass(frozen=True)
@@ -32,14 +30,16 @@ class Sources:
     """How things are described: the functions of auditor.sources, or fakes of them."""
 
     model: DescribeModel
+    tuned: DescribeTuned
     data: DescribeData
     match: Match
 
 
 def sources() -> Sources:
     """The functions of auditor.sources."""
-    models, data, labels = (import_module(f"auditor.sources.{name}") for name in ("models", "data", "labels"))
-    return Sources(models.describe, data.describe, labels.match)
+    names = ("models", "models.finetune", "data", "labels")
+    models, finetune, data, labels = (import_module(f"auditor.sources.{name}") for name in names)
+    return Sources(models.describe, finetune.describe_finetune, data.describe, labels.match)
 
 
 def resolve(spec: Spec, root: Path, using: Sources | None = None) -> Described:
@@ -96,47 +96,11 @@ class _Desk:
         )
 
     def _tuned(self, entry: ModelEntry, path: tuple[str, ...]) -> ModelRef:
-        """The description of a model that the audit fine-tunes; its classes are the parent's, or a new head's."""
+        """A model that the audit fine-tunes: its parent and both data sets come first."""
         tune = entry.finetune
         assert tune is not None
         parent = self.model(tune.parent, (*path, entry.name))
-        head = parent if tune.recipe.head is None else _with_head(parent, self.data(tune.train), tune.recipe.head)
-        train, validation = (
-            self._using.match(head, self.data(tune.train)),
-            self._using.match(head, self.data(tune.validation)),
-        )
-        parts = {
-            "parent": parent.digest,
-            "recipe": tune.recipe.to_json(),
-            "train": train.digest,
-            "validation": validation.digest,
-            "labels": [train.labels, validation.labels],
-        }
-        history = History(source="finetune", holds=_HOLDS, seeds=tune.recipe.seeds)
-        return head.model_copy(
-            update={
-                "name": entry.name,
-                "digest": f"sha256:{sha256(parts)}",
-                "source": "finetune",
-                "entry": entry.to_json(),
-                "history": history,
-                "parent": parent,
-                "recipe": tune.recipe,
-                "train": train,
-                "validation": validation,
-            }
-        )
-
-
-def _with_head(parent: ModelRef, train: DataRef, size: int) -> ModelRef:
-    classes = train.classes or tuple(str(index) for index in range(size))
-    if len(classes) != size:
-        raise SourceError(
-            f"the fine-tune's head has {size} classes, but its training data {train.name!r} has {len(classes)}:"
-            f" {', '.join(classes[:8])}",
-            "set finetune.head.classes to the number of classes in the training data",
-        )
-    return parent.model_copy(update={"classes": classes, "outputs": size, "digest": f"{parent.digest}+head{size}"})
+        return self._using.tuned(entry, parent, self.data(tune.train), self.data(tune.validation))
 
 
 def _as_first_seen(spec: Spec, data: Mapping[str, DataRef], subjects: Mapping[str, Subject]) -> dict[str, DataRef]:
