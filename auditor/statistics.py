@@ -206,6 +206,19 @@ def moving_blocks(
     return _distribution(estimate, draw, seed, replicates)
 
 
+def halves(units: "ArrayLike", seed: int) -> "tuple[Rows, Rows]":
+    """Two disjoint halves of the rows; rows with one label in `units` stay together (pass arange(n) if none do).
+
+    For what is chosen by looking: choose it on the first half, test it on the second.
+    """
+    import numpy as np
+
+    names, labels = np.unique(np.asarray(units), return_inverse=True)
+    order = np.random.default_rng(seed).permutation(len(names))
+    first = np.isin(labels.ravel(), order[: len(names) // 2])
+    return np.flatnonzero(first), np.flatnonzero(~first)
+
+
 def _distribution(estimate: "Estimate", draw: "Draw", seed: int, replicates: int) -> tuple[float, ...]:
     import numpy as np
 
