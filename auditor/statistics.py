@@ -135,6 +135,27 @@ def moments(values: "ArrayLike") -> tuple[float, float, int]:
     return float(column.mean()), sd, int(column.size)
 
 
+def grouped(values: "ArrayLike", groups: Sequence[str]) -> tuple[float, float, int]:
+    """Moments of the mean of all values when whole groups were drawn: the ratio estimator, n = number of groups.
+
+    mean = sum_g t_g / sum_g m_g of the groups' totals t_g and sizes m_g; sd is that of (t_g - mean m_g) / mean(m_g).
+    Cochran, Sampling Techniques (1977), section 6.
+
+    >>> grouped([1.0, 1.0, 0.0], ["a", "a", "b"])[2]
+    2
+    """
+    import numpy as np
+
+    column = np.asarray(values, dtype=np.float64)
+    labels = np.unique(np.asarray(groups), return_inverse=True)[1].ravel()
+    if labels.size != column.size or not column.size:
+        raise ValueError(f"grouped: expected one group a value, found {column.size} values and {labels.size} groups")
+    totals, sizes = np.bincount(labels, weights=column), np.bincount(labels)
+    mean = float(totals.sum() / sizes.sum())
+    _, sd, n = moments((totals - mean * sizes) / sizes.mean())
+    return mean, sd, n
+
+
 def paired(a: "ArrayLike", b: "ArrayLike") -> tuple[float, float, int]:
     """Moments of the differences a - b of two columns of the same length."""
     import numpy as np
