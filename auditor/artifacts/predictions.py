@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from auditor.needs import Collector, Cost, Probe, Step
+from auditor.subject import Subject
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,3 +78,11 @@ class _Logits(Collector[Predictions]):
             classes=self.classes or tuple(f"class {index}" for index in range(self.logits[0].shape[1])),
             halved=self.halved,
         )
+
+
+def predictions_of(subject: Subject, rows: int | None = None) -> PredictionsProbe:
+    """The predictions of a subject's model on its data; equal for all checks that ask for them."""
+    from auditor.artifacts.roots import sweep_of
+
+    classes = (subject.data.classes if subject.data else ()) or subject.model.classes
+    return PredictionsProbe(sweep_of(subject), rows=rows, classes=classes)
