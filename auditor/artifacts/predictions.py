@@ -27,6 +27,18 @@ class Predictions:
     classes: tuple[str, ...] = ()
     halved: int = 0
 
+    def notes(self) -> tuple[str, ...]:
+        """What the reader must know of how they were computed."""
+        return halving_notes(self.halved)
+
+
+def halving_notes(halved: int) -> tuple[str, ...]:
+    """The sentence that marks a measurement whose batches were halved; nothing if none was."""
+    times = "once" if halved == 1 else f"{halved} times"
+    return (f"Memory ran out: the batch size was halved {times}, so numbers may differ in the last digits.",) * bool(
+        halved
+    )
+
 
 @dataclass(frozen=True)
 class PredictionsProbe(Probe[Predictions]):
@@ -84,5 +96,9 @@ def predictions_of(subject: Subject, rows: int | None = None) -> PredictionsProb
     """The predictions of a subject's model on its data; equal for all checks that ask for them."""
     from auditor.artifacts.roots import sweep_of
 
-    classes = (subject.data.classes if subject.data else ()) or subject.model.classes
-    return PredictionsProbe(sweep_of(subject), rows=rows, classes=classes)
+    return PredictionsProbe(sweep_of(subject), rows=rows, classes=classes_of(subject))
+
+
+def classes_of(subject: Subject) -> tuple[str, ...]:
+    """The class names in head order, as data and model were matched."""
+    return (subject.data.classes if subject.data else ()) or subject.model.classes

@@ -8,7 +8,7 @@ from pydantic import Field
 from auditor.artifacts.predictions import Predictions, predictions_of
 from auditor.blocks import Bar, Bars, Heatmap, Table
 from auditor.check import About, Check, Pillar
-from auditor.evidence import Evidence, IntervalMethod, Measurement, Metric, Quantiles, Unit
+from auditor.evidence import Counts, Evidence, IntervalMethod, Measurement, Metric, Quantiles, Unit
 from auditor.needs import Need
 from auditor.statistics import cluster_bootstrap, stratified_bootstrap, wilson
 from auditor.subject import Subject
@@ -54,7 +54,7 @@ class Performance(Check):
         _metric("auroc", "bootstrap", "The chance that an example of a class gets a higher probability of it than an "
                 "example of another class, averaged over classes (one against the rest).",
                 "If it is much better than the accuracy, mend the decision threshold rather than the model."),
-        _metric("mcc", "bootstrap", "Matthews' correlation of labels and predictions: 1 perfect, 0 no better than chance.",
+        _metric("mcc", "bootstrap", "Matthews' correlation of labels and predictions: 1 perfect, 0 as by chance.",
                 "Read it beside the class counts: it does not reward predicting the largest class."),
         _metric("top5_accuracy", "wilson", "The share of examples whose label is among the five largest logits; "
                 "measured for more than five classes.", "If only the first place is wrong, look for near-synonyms."),
@@ -107,9 +107,7 @@ class Performance(Check):
             notes=(*notes, *predictions.notes()),
         )
 
-    def _resampled(
-        self, scores: "Scores", groups: Sequence[str], seed: int
-    ) -> tuple[list[Measurement], list[str]]:  # fmt: skip
+    def _resampled(self, scores: "Scores", groups: Sequence[str], seed: int) -> tuple[list[Measurement], list[str]]:
         found, notes = [], []
         estimates: dict[str, Callable[..., float]] = {
             "balanced_accuracy": scores.balanced_accuracy, "macro_f1": scores.macro_f1, "mcc": scores.mcc,
@@ -117,11 +115,8 @@ class Performance(Check):
         }  # fmt: skip
         for name, estimate in estimates.items():
             try:
-                drawn = (
-                    cluster_bootstrap(estimate, groups, seed)
-                    if groups
-                    else stratified_bootstrap(estimate, scores.labels, seed)
-                )
+                draw, unit = (cluster_bootstrap, groups) if groups else (stratified_bootstrap, scores.labels)
+                drawn = draw(estimate, unit, seed)
             except ValueError as error:
                 notes.append(f"{name} was not measured: {error}.")
                 continue
@@ -129,3 +124,42 @@ class Performance(Check):
             one = self.replicated(name, estimate(scores.rows), Quantiles(values=drawn), n)
             found.append(one.model_copy(update={"unit_of_resampling": "group"}) if groups else one)
         return found, notes
+
+
+def _confusion(scores: "Scores", classes: Sequence[str]) -> Heatmap | Table:
+    """Labels by predictions as counts; for many classes the most frequent confusions instead."""
+    import numpy as np
+
+    pairs, counts = np.unique(np.stack([scores.labels, scores.predicted]), axis=1, return_counts=True)
+    cells = {(int(a), int(b)): int(count) for a, b, count in zip(*pairs, counts, strict=True)}
+    used = sorted({index for pair in cells for index in pair})
+    if len(used) <= CONFUSION:
+        names = tuple(classes[index] for index in used)
+        values = tuple(tuple(float(cells.get((a, b), 0)) for b in used) for a in used)
+        return Heatmap(
+            title="Confusion matrix", reading="Rows are labels, columns predictions; the diagonal holds the hits.",
+            rows=names, columns=names, values=values, x_label="predicted", y_label="label", value_label="examples",
+            annotate=True,
+        )  # fmt: skip
+    wrong = sorted((-count, a, b) for (a, b), count in cells.items() if a != b)
+    return Table(
+        title="Most frequent confusions", reading="Pairs of label and prediction, by how often they occur.",
+        columns=("label", "predicted", "examples"), more=max(0, len(wrong) - SHOWN),
+        rows=tuple((classes[a], classes[b], -count) for count, a, b in wrong[:SHOWN]),
+    )  # fmt: skip
+
+
+def _recalls(found: Sequence[Measurement]) -> Bars:
+    """The recall of each class with its marginal 95% interval, the weakest first."""
+    weakest = sorted((m for m in found if m.name == "worst_class_recall"), key=lambda m: m.value)[:SHOWN]
+    return Bars(
+        title="Recall by class", reading="Share of each class's examples that are found, with a 95% interval.",
+        x_label="recall", bars=tuple(_bar(measurement) for measurement in weakest),
+    )  # fmt: skip
+
+
+def _bar(measurement: Measurement) -> Bar:
+    if not isinstance(measurement.distribution, Counts):
+        return Bar(label=measurement.of, value=measurement.value)
+    low, high = wilson(measurement.distribution.k, measurement.distribution.n, 0.95)
+    return Bar(label=measurement.of, value=measurement.value, low=low, high=high)
