@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
+from auditor.artifacts.classes import confusion, recalls
 from auditor.artifacts.predictions import Predictions, predictions_of
 from auditor.check import About, Check, Pillar
-from auditor.checks.task._classes import confusion, recalls
 from auditor.evidence import Evidence, IntervalMethod, Measurement, Metric, Quantiles, Unit
 from auditor.needs import Need
 from auditor.statistics import cluster_bootstrap, stratified_bootstrap
@@ -86,7 +86,7 @@ class Performance(Check):
         scores, ranks = Scores(logits, labels), ranks_of_label(logits, labels)
         hits = scores.predicted == labels
         loss = -log_softmax(logits)[range(len(labels)), labels]
-        found = [self.share("accuracy", hits.tolist(), groups), self.average("log_loss", loss.tolist(), groups)]
+        found = [self.share("accuracy", hits.tolist(), groups), self.over_examples("log_loss", loss.tolist(), groups)]
         if logits.shape[1] > 5:
             found.append(self.share("top5_accuracy", (ranks < 5).tolist(), groups))
         present = sorted(set(labels.tolist()))
