@@ -11,7 +11,7 @@ from auditor.spec.entries import Entries
 from auditor.spec.expectations import Expected
 from auditor.spec.merging import as_list
 from auditor.spec.model import CheckEntry, ModelEntry, Rule, Skipped
-from auditor.spec.places import Findings, Node, did_you_mean
+from auditor.spec.places import Findings, Mark, Node, did_you_mean
 from auditor.spec.validation import validate
 
 _LISTS = ("against", "after")
@@ -117,11 +117,19 @@ class Checks:
             return names[0]
         if not names:
             return "" if kind == "data" else None
-        mark = layers[-1].mark
-        what = "models" if kind == "model" else "data sets"
-        message = f"this check does not say which of the {len(names)} {what} it is about: {', '.join(names)}"
-        self.found.add(mark, message, f"write `{kind}: {names[0]}` in it, or `defaults: {{{kind}: ...}}` for all")
+        self._unsaid(kind, names, layers[-1].mark)
         return None
+
+    def _unsaid(self, kind: str, names: list[str], mark: Mark) -> None:
+        what = f"which of the {len(names)} {'models' if kind == 'model' else 'data sets'}"
+        if preset := mark.source.preset:
+            message = f"the checks of auditor:{preset} need to know {what} they are about: {', '.join(names)}"
+            named = self.entries.models if kind == "model" else self.entries.data
+            hint = f"write for instance `defaults: {{{kind}: {names[-1]}}}`"
+            self.found.add(named[names[0]].key, message, hint)
+        else:
+            hint = f"write `{kind}: {names[0]}` in it, or `defaults: {{{kind}: ...}}` for all"
+            self.found.add(mark, f"this check does not say {what} it is about: {', '.join(names)}", hint)
 
     def order(self, checks: Mapping[str, list[Node]]) -> None:
         """Every `after` names another check, and there is no circle."""

@@ -54,10 +54,10 @@ class WrittenWaiver(Written):
     """An accepted shortfall of one metric of one check."""
 
     check: str = Field(description="The id of the check.")
-    metric: str
+    metric: str = Field(description="The metric that falls short.")
     of: str = Field("", description="The layer, class or pair that is waived; default: the whole metric.")
-    reason: str = Field(min_length=1)
-    approved_by: str = Field(min_length=1)
+    reason: str = Field(min_length=1, description="Why the shortfall is accepted.")
+    approved_by: str = Field(min_length=1, description="Who accepts it.")
     expires: str = Field(description="The last day, YYYY-MM-DD. An unreadable date waives nothing.")
     no_worse_than: float | None = Field(None, description="The waiver holds only if the whole interval is no worse.")
 

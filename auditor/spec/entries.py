@@ -9,7 +9,8 @@ from auditor.spec.model import DataEntry, Finetune, ModelEntry
 from auditor.spec.options import DATA_OPTIONS, MODEL_OPTIONS
 from auditor.spec.paths import Roots
 from auditor.spec.places import Findings, Node, did_you_mean
-from auditor.spec.validation import keys_of, show, validate
+from auditor.spec.validation import keys_of, validate
+from auditor.spec.wording import show
 from auditor.subject import Recipe
 from auditor.values import Value
 
@@ -108,12 +109,11 @@ class Entries:
                 hint = did_you_mean(key, [*keys_of(cls), *beside], "known keys")
                 self.found.add(inner.key, f"unknown key {key!r}", hint)
         known = {key: inner for key, inner in node.entries.items() if key in keys_of(cls)}
+        paths = self.paths(cls, node)
         options = validate(cls, replace(node, value=known), self.found)
-        if options is None:
+        if options is None or len(known) < len(node.entries):
             return None
-        plain = options.model_dump(mode="json", exclude_none=True)
-        plain.update(self.paths(cls, node))
-        return plain if len(known) == len(node.entries) else None
+        return {**options.model_dump(mode="json", exclude_none=True), **paths}
 
     def paths(self, cls: type[Value], node: Node) -> dict[str, str]:
         """The options of a class that are paths, resolved against the roots."""

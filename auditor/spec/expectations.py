@@ -1,5 +1,6 @@
 """Expectations: what people write under `expect`, short or long, as one-sided rules."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -8,7 +9,8 @@ from auditor.spec.document import Bounds
 from auditor.spec.model import Rule, Severity
 from auditor.spec.places import Findings, Node, did_you_mean
 from auditor.spec.units import convert, quantity
-from auditor.spec.validation import show, validate
+from auditor.spec.validation import validate
+from auditor.spec.wording import show
 
 _SIDES = {">=": "at_least", "≥": "at_least", "<=": "at_most", "≤": "at_most"}
 _SIGNS = {"at_least": ">=", "at_most": "<="}
@@ -99,9 +101,12 @@ def _short(metric: Named, node: Node, found: Findings) -> Bound | None:
     sign = next((sign for sign in _SIDES if text.startswith(sign)), "")
     if not sign:
         better = ">=" if metric.better == "up" else "<="
-        example = node.raw.lstrip("<>=! ") or "0.9"
+        digits = re.search(r"[-+]?\d[^\s].*|\d", node.raw)
+        example = digits[0] if digits else "0.9"
         message = f'{metric.name}: expected a bound such as ">= 0.9" or "<= 0.1", found {show(node.plain())}'
-        found.add(node.mark, message, f'write for instance "{better} {example[:20]}" (bounds include their end)')
+        found.add(
+            node.mark, message, f'write for instance "{better} {example[:20].strip()}" (bounds include their end)'
+        )
         return None
     value = _number(metric, replace(node, value=text[len(sign) :], raw=text[len(sign) :]), found)
     return None if value is None else Bound(_SIDES[sign], value)
@@ -111,8 +116,14 @@ def _number(metric: Named, node: Node, found: Findings) -> float | None:
     try:
         return convert(*quantity(node.raw), metric.unit)
     except ValueError as error:
-        found.add(node.mark, f"{metric.name}: {error}", f"the unit of this metric is {metric.unit or 'a plain number'}")
+        found.add(node.mark, f"{metric.name}: {error}", _unit_hint(metric))
         return None
+
+
+def _unit_hint(metric: Named) -> str:
+    return (
+        f"this metric is measured in {metric.unit}" if metric.unit else "this metric is a plain number: 0.03, 3 %, 3 pp"
+    )
 
 
 def _long(metric: Named, node: Node, found: Findings) -> tuple[Bound, ...]:
@@ -150,7 +161,7 @@ def _check_warns(node: Node, numbers: Mapping[str, float | None], found: Finding
 def _sane(node: Node, bounds: tuple[Bound, ...], found: Findings) -> None:
     sides = [bound.side for bound in bounds]
     values = {bound.side: bound.value for bound in bounds}
-    if not bounds:
+    if not bounds and not {"at_least", "at_most", "versus"} & set(node.entries):
         found.add(node.key or node.mark, "an expectation needs `at_least` or `at_most`", 'or the short form: ">= 0.9"')
     elif len(set(sides)) < len(sides):
         found.add(node.mark, f"two bounds of one side: {', '.join(map(str, bounds))}", "a band is one >= and one <=")

@@ -19,7 +19,9 @@ from auditor.spec.places import Findings, Mark, Node, Places, Source, did_you_me
 from auditor.spec.policy import user_policy
 from auditor.spec.reading import scalar
 from auditor.spec.references import References
-from auditor.spec.validation import validate
+from auditor.spec.validation import keys_of, validate
+
+_SECTIONS = ("model", "models", "data", "checks", "waivers")
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,9 @@ class _Reading:
     def _spec(self, draft: Draft, presets: tuple[str, ...]) -> Spec | None:
         fields = draft.fields
         head = {name: node for name, node in fields.items() if name not in ("models", "data")}
+        for name in [name for name in head if name not in keys_of(Document)]:
+            known = did_you_mean(name, [*keys_of(Document), *_SECTIONS], "known keys")
+            self.found.add(head.pop(name).key, f"unknown key {name!r}", known)
         document = validate(Document, replace(draft.root, value=head, key=None), self.found)
         if later := fields.get("baseline"):
             hint = "this version compares a model with its bounds only"

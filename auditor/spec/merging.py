@@ -44,6 +44,7 @@ def shorten(node: Node, found: Findings) -> Node:
             continue
         if short == "model" and "models" in entries:
             found.add(single.key, "`model` and `models` stand in one file", "move it under `models` with a name")
+            del entries["model"]
             continue
         del entries[short]
         entries[name] = replace(single, value={short: single})

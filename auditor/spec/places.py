@@ -133,9 +133,14 @@ class Findings:
 
     problems: list[tuple[Mark | None, Problem]] = field(default_factory=list)
     incomplete: bool = False
+    unread: set[Mark] = field(default_factory=set)
 
-    def add(self, mark: Mark | None, message: str, hint: str = "") -> None:
-        """One more problem."""
+    def add(self, mark: Mark | None, message: str, hint: str = "", *, unread: bool = False) -> None:
+        """One more problem. unread: the value there is lost, so nothing more is said about that place."""
+        if mark in self.unread:
+            return
+        if mark and unread:
+            self.unread.add(mark)
         place, line = (mark.place, mark.text) if mark else ("", "")
         self.problems.append((mark, Problem(message, place, line, hint)))
 

@@ -19,6 +19,14 @@ _INT = re.compile(r"[-+]?[0-9][0-9_]*|0x[0-9a-fA-F]+|0o[0-7]+")
 _FLOAT = re.compile(r"[-+]?(?:[0-9][0-9_]*(?:\.[0-9_]*)?|\.[0-9][0-9_]*)(?:[eE][-+]?[0-9]+)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)")
 _VALUES = ("ScalarEvent", "AliasEvent", "MappingStartEvent", "SequenceStartEvent")
+_SYNTAX = {
+    "mapping values": "a text that holds `: ` needs quotes, and a key must not be indented deeper than the one above",
+    "'\\t'": "indent with spaces, not with tabs",
+    "could not find expected ':'": "a key needs a `:` behind it",
+    "block end": "entries of one list or mapping must start in the same column",
+    "cannot start any token": "a text that starts with @, ` or % needs quotes",
+    "": "a text that holds `: ` or ` #`, or starts with one of @ ` % & * ! | > [ {, needs quotes",
+}
 _TEXT_TAG = "tag:yaml.org,2002:str"
 
 
@@ -60,25 +68,29 @@ def parse(source: Source, found: Findings) -> Node | None:
 
     yaml = YAML(typ="safe", pure=True)
     text = "\n".join(source.lines) + "\n"
+    composer = _Composer(source, found, yaml.parse(text), Mark(source, 1, 1))
     try:
-        return _Composer(source, found, yaml.parse(text)).document()
+        return composer.document()
     except _Refused as refused:
         found.add(refused.mark, refused.message, refused.hint)
     except YAMLError as error:
         found.add(*_syntax(source, error))
     except (ValueError, OverflowError, AttributeError, TypeError, AssertionError, IndexError, KeyError):
         # the scanner meets some impossible escapes and directives (e.g. "\UFFFFFFFF") with a plain Python error
-        found.add(Mark(source, 1, 1), "this is not YAML: an escape, a directive or a character cannot be read")
+        found.add(composer.last, "this is not YAML: an escape or directive here or soon after cannot be read")
     return None
 
 
 def _syntax(source: Source, error: Any) -> tuple[Mark, str, str]:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
-    problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "unreadable text"
-    context = getattr(error, "context", None) or ""
+    problem = str(getattr(error, "problem", None) or getattr(error, "reason", None) or "unreadable text")
     place = Mark(source, mark.line + 1, mark.column + 1) if mark else Mark(source, 1, 1)
-    hint = "a value that holds `: `, ` #`, or starts with one of @ ` % & * ! | > [ { needs quotes; indent with spaces"
-    return place, f"this is not YAML: {context + ': ' if context else ''}{problem}", hint
+    opened = getattr(error, "context_mark", None)
+    if "flow" in str(getattr(error, "context", "")) and opened:
+        message = f"a list or mapping that opens at line {opened.line + 1}, column {opened.column + 1} is not closed"
+        return place, f"this is not YAML: {message}", "close it with ] or }, and put a comma between its values"
+    hint = next((hint for words, hint in _SYNTAX.items() if words in problem), _SYNTAX[""])
+    return place, f"this is not YAML: {problem}", hint
 
 
 class _Refused(Exception):
@@ -96,8 +108,10 @@ class _Composer:
     source: Source
     found: Findings
     events: Iterator[Any]
+    last: Mark
     anchors: dict[str, Node | None] = field(default_factory=dict)
     aliases: int = 0
+    values: int = 0
 
     def document(self) -> Node | None:
         """The root node; None for an empty text."""
@@ -112,6 +126,9 @@ class _Composer:
 
     def _node(self, event: Any, depth: int) -> Node:
         mark = self._mark(event)
+        self.values += 1
+        if self.values > MAX_VALUES:
+            raise _Refused(mark, f"more than {MAX_VALUES:,} values", "that is no audit spec")
         if depth > MAX_DEPTH:
             raise _Refused(mark, f"nested more than {MAX_DEPTH} levels deep", "a spec needs fewer than ten")
         name = type(event).__name__
@@ -169,13 +186,13 @@ class _Composer:
     def _scalar(self, event: Any, mark: Mark) -> Node:
         text = event.value
         if any("\ud800" <= letter <= "\udfff" for letter in text) or "\0" in text:
-            self.found.add(mark, "a character that is not text (half of a surrogate pair, or NUL)")
+            self.found.add(mark, "a character that is not text (half of a surrogate pair, or NUL)", unread=True)
             return Node("", mark)
         plain = not event.style and self._refuse_tag(event, mark)
         try:
             return Node(scalar(text) if plain else text, mark, raw=text)
         except ValueError as error:
-            self.found.add(mark, f"{error}, found {text[:40]}", "put it in quotes if it is meant as text")
+            self.found.add(mark, f"{error}, found {text[:40]}", "put it in quotes if it is meant as text", unread=True)
             return Node(text, mark, raw=text)
 
     def _refuse_tag(self, event: Any, mark: Mark) -> bool:
@@ -183,8 +200,9 @@ class _Composer:
         tag = str(event.tag) if getattr(event, "tag", None) is not None else ""
         if tag in ("", "!", _TEXT_TAG):
             return tag == ""
-        self.found.add(mark, f"YAML tags are not part of the language, found {tag[:60]}", "remove the tag")
+        self.found.add(mark, f"YAML tags are not part of the language, found {tag[:60]}", "remove the tag", unread=True)
         return True
 
     def _mark(self, event: Any) -> Mark:
-        return Mark(self.source, event.start_mark.line + 1, event.start_mark.column + 1)
+        self.last = Mark(self.source, event.start_mark.line + 1, event.start_mark.column + 1)
+        return self.last

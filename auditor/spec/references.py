@@ -68,14 +68,16 @@ class References:
         elif inner.startswith("params."):
             name = inner.removeprefix("params.")
             hint = did_you_mean(name, list(self.params), "declared under params")
-            self.found.add(node.mark, f"unknown parameter {name!r} in {match[0]}", hint)
+            self.found.add(node.mark, f"unknown parameter {name!r} in {match[0]}", hint, unread=True)
         else:
             message = f"expected ${{params.NAME}} or ${{env:NAME}}, found {match[0]!r}"
-            self.found.add(node.mark, message, "there is no other templating in a spec")
+            self.found.add(node.mark, message, "there is no other templating in a spec", unread=True)
 
     def _check_env(self, node: Node, name: str) -> None:
         if name not in self.env:
             message = f"the environment variable {name} is not allowed in this audit"
-            self.found.add(node.mark, message, f"allow it on the command line: --env {name}")
+            self.found.add(node.mark, message, f"allow it on the command line: --env {name}", unread=True)
         elif name not in os.environ:
-            self.found.add(node.mark, f"the environment variable {name} is allowed, but not set", f"export {name}=...")
+            self.found.add(
+                node.mark, f"the environment variable {name} is allowed, but not set", f"export {name}=...", unread=True
+            )

@@ -1,7 +1,6 @@
 """Validation: a node against a pydantic class, with every fault in plain words at its place."""
 
 import json
-from collections.abc import Mapping
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -9,16 +8,9 @@ from pydantic_core import ErrorDetails
 
 from auditor.spec import units
 from auditor.spec.places import Findings, Mark, Node, Where, did_you_mean
+from auditor.spec.wording import NUMERIC, expected, hint, show
 
 M = TypeVar("M", bound=BaseModel)
-
-_EXPECTED = {
-    "string_type": "text", "int_type": "a whole number", "int_from_float": "a whole number", "float_type": "a number",
-    "bool_type": "true or false", "list_type": "a list", "tuple_type": "a list", "frozen_set_type": "a list",
-    "set_type": "a list", "dict_type": "a mapping (key: value)", "model_type": "a mapping (key: value)",
-    "none_required": "nothing",
-}  # fmt: skip
-_NUMERIC = {"int_type", "float_type"}
 
 
 def validate(cls: type[M], node: Node, found: Findings) -> M | None:
@@ -35,33 +27,12 @@ def validate(cls: type[M], node: Node, found: Findings) -> M | None:
     return None
 
 
-def show(value: Any) -> str:
-    """A value as found, in few words.
-
-    >>> show("abc"), show(3), show(True), show([1, 2]), show(None)
-    ("the text 'abc'", 'the number 3', 'true', 'a list', 'nothing')
-    """
-    match value:
-        case None:
-            return "nothing"
-        case bool():
-            return str(value).lower()
-        case int() | float():
-            return f"the number {value}"
-        case str():
-            return f"the text {value if len(value) <= 60 else value[:57] + '...'!r}"
-        case dict():
-            return "a mapping"
-        case _:
-            return "a list"
-
-
 def _with_units(cls: type[BaseModel], data: Any, faults: list[ErrorDetails]) -> bool:
     """Turn texts with units into numbers, in place; whether anything was changed."""
     changed = False
     for fault in faults:
         text = fault["input"]
-        if fault["type"] not in _NUMERIC or not isinstance(text, str):
+        if fault["type"] not in NUMERIC or not isinstance(text, str):
             continue
         try:
             value, unit = units.quantity(text)
@@ -74,6 +45,8 @@ def _with_units(cls: type[BaseModel], data: Any, faults: list[ErrorDetails]) -> 
 
 
 def _put(data: Any, loc: Where, value: float) -> bool:
+    if not loc:
+        return False
     for part in loc[:-1]:
         data = _inside(data, part)
     inner = _inside(data, loc[-1])
@@ -92,7 +65,7 @@ def _inside(data: Any, part: Any) -> Any:
 
 
 def _unit(cls: type[BaseModel], loc: Where) -> str:
-    parent = class_at(cls, loc[:-1])
+    parent = class_at(cls, loc[:-1]) if loc else None
     info = parent.model_fields.get(str(loc[-1])) if parent else None
     extra = info.json_schema_extra if info else None
     return str(extra.get("unit", "")) if isinstance(extra, dict) else ""
@@ -152,11 +125,11 @@ def _one(cls: type[BaseModel], node: Node, faults: list[ErrorDetails], found: Fi
         _missing(cls, node, loc, found)
     elif kind == "extra_forbidden":
         parent = class_at(cls, loc[:-1])
-        hint = did_you_mean(str(loc[-1]), keys_of(parent), "known keys") if parent else ""
-        found.add(node.key or node.mark, f"unknown key {str(loc[-1])!r}", hint)
+        known = did_you_mean(str(loc[-1]), keys_of(parent), "known keys") if parent else ""
+        found.add(node.key or node.mark, f"unknown key {str(loc[-1])!r}", known)
     else:
-        expected = " or ".join(dict.fromkeys(_expected(each) for each in faults))
-        found.add(node.mark, f"{_subject(loc)}expected {expected}, found {show(node.plain())}", _hint(node, faults))
+        message = f"{_subject(loc)}expected {expected(faults)}, found {show(node.plain())}"
+        found.add(node.mark, message, hint(node, faults, _unit(cls, loc)))
 
 
 def _missing(cls: type[BaseModel], node: Node, loc: Where, found: Findings) -> None:
@@ -169,37 +142,3 @@ def _missing(cls: type[BaseModel], node: Node, loc: Where, found: Findings) -> N
 def _subject(loc: Where) -> str:
     name = next((part for part in reversed(loc) if isinstance(part, str) and part.isidentifier()), "")
     return f"{name}: " if name else ""
-
-
-def _expected(fault: ErrorDetails) -> str:
-    context: Mapping[str, Any] = fault.get("ctx", {})
-    kind = fault["type"]
-    if kind in _EXPECTED:
-        return _EXPECTED[kind]
-    if kind == "literal_error":
-        return str(context["expected"]).replace("'", "")
-    if kind == "string_pattern_mismatch":
-        return f"text of the form {context['pattern']}"
-    if kind == "string_too_short":
-        return "a text that is not empty"
-    return fault["msg"].removeprefix("Input should be ").removeprefix("Value error, ")
-
-
-def _hint(node: Node, faults: list[ErrorDetails]) -> str:
-    kinds = {fault["type"] for fault in faults}
-    if isinstance(node.value, str):
-        options = [
-            str(fault.get("ctx", {}).get("expected", "")) for fault in faults if fault["type"] == "literal_error"
-        ]
-        words = [word.strip(" '") for option in options for word in option.replace(" or ", ",").split(",")]
-        if words:
-            return did_you_mean(node.value, words, "choose one of")
-        return "write the number without quotes" if kinds & _NUMERIC and _is_number(node.value) else ""
-    return f'put it in quotes: "{node.raw}"' if "string_type" in kinds and node.raw else ""
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return not units.quantity(text)[1]
-    except ValueError:
-        return False
