@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,6 +27,28 @@ class Trajectory:
     runs: tuple[Run, ...] = ()
     appeared: tuple[str, ...] = ()
     vanished: tuple[str, ...] = ()
+
+    def diverged(self) -> str:
+        """Which runs diverged, and where, as one sentence; "" for none."""
+        lost = [f"seed {place} at step {run.diverged_at}" for place, run in enumerate(self.runs, 1) if run.diverged]
+        return f"{len(lost)} of {len(self.runs)} runs diverged: {', '.join(lost[:8])}." if lost else ""
+
+    def remarks(self, short: int = 0) -> tuple[str, ...]:
+        """What a reader of the changes must know, in sentences. short: histories too short to be read."""
+        spacing = sorted(b - a for a, b in pairwise(self.changes[0].steps.tolist()))
+        many = len(self.changes)
+        said = [
+            f"Rates are over intervals of {spacing[len(spacing) // 2]} steps." if spacing else "",
+            f"{short} of {many} histories have fewer than two intervals and are left out." if short else "",
+            self.diverged(),
+            "Learning rates are not known here." if self.source == "checkpoints" else "",
+        ]
+        for word, names in (("appear", self.appeared), ("vanish", self.vanished)):
+            listed = f"{', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
+            said.append(
+                f"{len(names)} tensors {word} or change shape after the first checkpoint: {listed}." if names else ""
+            )
+        return tuple(sentence for sentence in said if sentence)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from auditor.methods.training.record import Floats, Ints
+from auditor.methods.training.record import Floats, Ints, Run
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,24 @@ def final_loss(losses: Floats, diverged: bool) -> Reading:
     return Reading(float(losses[-1]))
 
 
+def eval_curve(run: Run, side: str) -> Floats:
+    """The eval-mode losses of a run at its records: on the "train" or the "validation" data."""
+    return run.train_loss if side == "train" else run.validation_loss
+
+
+def readings(run: Run, side: str, target: float | None = None) -> dict[str, Reading]:
+    """The numbers of one run on one side, by the name of the metric without its suffix."""
+    losses, diverged, planned = eval_curve(run, side), run.diverged, run.planned_steps
+    found = {
+        "final_loss": final_loss(losses, diverged),
+        "steps_to_90": steps_to_share(run.record_steps, losses, planned, diverged),
+        "loss_auc": loss_auc(run.record_steps, losses, planned, diverged),
+    }
+    if target is not None:
+        found["steps_to_target"] = steps_to_target(run.record_steps, losses, planned, target)
+    return found
+
+
 def kaplan_meier(times: Sequence[float], reached: Sequence[bool]) -> tuple[Floats, Floats]:
     """The Kaplan-Meier curve: S(t) = product over event times t_i <= t of (1 - events_i / at risk_i).
 
@@ -84,3 +102,31 @@ def kaplan_meier(times: Sequence[float], reached: Sequence[bool]) -> tuple[Float
         left *= 1.0 - float((there & (at == time)).sum()) / float((at >= time).sum())
         share.append(left)
     return np.concatenate([[0.0], events]), np.array(share)
+
+
+def still_above(runs: Sequence[Run], side: str, target: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The Kaplan-Meier curve of the times to a target as the corners of a staircase, to the last planned step."""
+    read = [steps_to_target(run.record_steps, eval_curve(run, side), run.planned_steps, target) for run in runs]
+    at, share = kaplan_meier([one.value for one in read], [one.reached for one in read])
+    end = float(max(run.planned_steps for run in runs))
+    x = [*[float(time) for time in at for _ in range(2)][1:], max(end, float(at[-1]))]
+    return tuple(x), tuple(float(part) for part in share for _ in range(2))
+
+
+def seed_rows(runs: Sequence[Run]) -> tuple[tuple[int | float | None, ...], ...]:
+    """Of each run: number, L0 on validation, final losses on both sides, final accuracy, step of divergence."""
+
+    def shown(value: float) -> float | None:
+        return round(float(value), 4) if np.isfinite(value) else None
+
+    return tuple(
+        (
+            place,
+            shown(run.validation_loss[0]),
+            shown(run.train_loss[-1]),
+            shown(run.validation_loss[-1]),
+            shown(run.validation_correct[-1] / run.validation_rows),
+            run.diverged_at,
+        )
+        for place, run in enumerate(runs, 1)
+    )

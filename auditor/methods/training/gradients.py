@@ -17,7 +17,7 @@ def slope(steps: Floats, values: Floats) -> float:
     return float(centred @ (values - values.mean())) / spread if spread > 0 else 0.0
 
 
-def log_norms(runs: tuple[Run, ...]) -> tuple[Ints, Floats]:
+def log_norms(runs: tuple[Run, ...]) -> tuple[Floats, Floats]:
     """Steps and the mean over the runs of the log gradient norm; a run counts while it is finite and not zero."""
     longest = max(len(run.gradient_norm) for run in runs)
     table = np.full((len(runs), longest), np.nan)
@@ -27,18 +27,44 @@ def log_norms(runs: tuple[Run, ...]) -> tuple[Ints, Floats]:
     held = np.isfinite(table)
     kept = held.any(axis=0)
     means = np.where(held, table, 0.0).sum(axis=0)[kept] / held.sum(axis=0)[kept]
-    return np.flatnonzero(kept) + 1, means
+    return np.flatnonzero(kept).astype(np.float64) + 1, np.asarray(means, dtype=np.float64)
 
 
-def matrices(run: Run) -> Bools:
-    """[T] the trained tensors of two or more dimensions."""
-    return np.asarray((run.changes.dims >= 2) & run.changes.trained)
+@dataclass(frozen=True)
+class Layers:
+    """The trained matrices of a run: rms gradient per element at each record, [R, M], and which are out of range."""
+
+    names: tuple[str, ...]
+    steps: Ints
+    rms: Floats
+    vanishing: Bools
+    exploding: Bools
+
+    @property
+    def vanishing_count(self) -> int | None:
+        """How many vanish; None without a record."""
+        return int(self.vanishing.sum()) if self.rms.size else None
+
+    @property
+    def exploding_count(self) -> int | None:
+        """How many explode; None without a record."""
+        return int(self.exploding.sum()) if self.rms.size else None
 
 
-def rms_gradients(run: Run) -> Floats:
-    """[R, M] root mean square gradient per element, of each trained matrix at each record."""
-    kept = matrices(run)
-    return np.asarray(run.gradient[:, kept] / np.sqrt(run.changes.sizes[kept]))
+def layers_of(run: Run) -> Layers:
+    """The trained tensors of two or more dimensions: norm of the gradient / sqrt(size) at each record."""
+    kept = np.flatnonzero((run.changes.dims >= 2) & run.changes.trained)
+    rms = run.gradient[:, kept] / np.sqrt(run.changes.sizes[kept])
+    names = tuple(run.changes.tensors[place] for place in kept)
+    ends = [] if run.diverged_at is None else [run.diverged_at]
+    steps = np.array([*run.record_steps[1:], *ends], dtype=np.int64)[: len(rms)]
+    return Layers(names, steps, rms, vanishing(rms), exploding(rms))
+
+
+def median_norm(run: Run) -> float | None:
+    """The median gradient norm over the steps where it is finite; None if it never is."""
+    finite = run.gradient_norm[np.isfinite(run.gradient_norm)]
+    return float(np.median(finite)) if finite.size else None
 
 
 def vanishing(rms: Floats) -> Bools:

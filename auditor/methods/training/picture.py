@@ -27,10 +27,15 @@ def short_names(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(".".join(part[min(shared, len(part) - 1) :]) for part in parts)
 
 
-def band(rows: Sequence[Floats]) -> tuple[Floats, Floats, Floats]:
-    """Median, smallest and largest at each place over rows of any length; a row counts as far as it is finite."""
-    table = np.full((len(rows), max(len(row) for row in rows)), np.nan)
-    for place, row in zip(table, rows, strict=True):
-        place[: len(row)] = np.where(np.isfinite(row), row, np.nan)
-    table = table[:, np.isfinite(table).any(axis=0)]
-    return np.nanmedian(table, axis=0), np.nanmin(table, axis=0), np.nanmax(table, axis=0)
+def band(histories: Sequence[tuple[Ints | Floats, Floats]]) -> tuple[Floats, Floats, Floats, Floats]:
+    """Steps, and the median, smallest and largest value at each, over (steps, values) histories of any length.
+
+    A history counts at a step as far as it has a finite value there; steps without any are left out.
+    """
+    steps = np.unique(np.concatenate([np.asarray(at, dtype=np.float64) for at, _ in histories]))
+    table = np.full((len(histories), len(steps)), np.nan)
+    for row, (at, values) in zip(table, histories, strict=True):
+        row[np.searchsorted(steps, at)] = np.where(np.isfinite(values), values, np.nan)
+    kept = np.isfinite(table).any(axis=0)
+    seen = table[:, kept]
+    return steps[kept], np.nanmedian(seen, axis=0), np.nanmin(seen, axis=0), np.nanmax(seen, axis=0)

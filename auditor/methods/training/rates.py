@@ -87,23 +87,28 @@ def final_to_peak(rates: Floats) -> float | None:
     return float(rates[-last:].mean() / peak)
 
 
-def finite_changes(changes: Changes) -> Changes:
-    """The changes up to the first interval with a number that is not finite."""
+def matrices(changes: Changes) -> list[int]:
+    """Places of the tensors of two or more dimensions; of all tensors where there are none."""
+    return [place for place, dims in enumerate(changes.dims) if dims >= 2] or list(range(len(changes.dims)))
+
+
+def steady_part(changes: Changes) -> Changes:
+    """The intervals of the usual spacing, up to the first one with a number that is not finite."""
     bad = np.flatnonzero(~(np.isfinite(changes.change) & np.isfinite(changes.norm)).all(axis=1))
     end = int(bad[0]) if bad.size else len(changes.change)
-    cut = {name: getattr(changes, name)[:end] for name in INTERVALS}
-    return replace(changes, steps=changes.steps[: end + 1], **cut)
+    kept = np.flatnonzero(usual(changes)[:end])
+    cut = {name: getattr(changes, name)[kept] for name in INTERVALS}
+    return replace(changes, steps=changes.steps[np.concatenate([kept[:1], kept + 1])], **cut)
 
 
 def summary(changes: Changes, kind: Kind) -> dict[str, float | None]:
-    """The numbers of one history by metric name, over its intervals of the usual spacing; None: cannot be said."""
-    kept = usual(changes)
-    rates, model = tensor_rates(changes, kind)[kept], model_rates(changes, kind)[kept]
+    """The numbers of one history by metric name; None: it cannot be said."""
+    rates, model = tensor_rates(changes, kind), model_rates(changes, kind)
     ratios = early_ratios(changes, rates)
     return {
         "change_rate": float(np.median(model)),
         "change_rate_p95": float(np.quantile(model, 0.95)),
-        "stability": stability(model, changes.lr[kept]),
+        "stability": stability(model, changes.lr),
         "early_rate_ratio": max(ratios.values()) if ratios else None,
         "final_to_peak": final_to_peak(model),
     }

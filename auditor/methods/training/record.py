@@ -88,6 +88,12 @@ class Run:
         """Whether the run ended at a loss or gradient that is not finite."""
         return self.diverged_at is not None
 
+    def steps(self) -> Ints:
+        """[S] the steps made: 1, 2, ..."""
+        import numpy as np
+
+        return np.arange(1, len(self.loss) + 1)
+
     def weights(self, step: int | None = None) -> dict[str, Weights]:
         """The tensors by name after `step` steps (None: the last); KeyError if that checkpoint was not kept."""
         wanted = self.checkpoint_steps[-1] if step is None else step

@@ -1,1 +1,0 @@
-"""Attribution: which parts of an input carry the target's logit."""
