@@ -16,7 +16,7 @@ from auditor.evidence import (
     NoDistribution,
 )
 from auditor.needs import Need
-from auditor.statistics import moments
+from auditor.statistics import grouped, moments
 from auditor.subject import Subject
 from auditor.values import Value
 
@@ -100,6 +100,23 @@ class Check(Value, ABC):
             return cls.exact(name, mean, of=of, kind=single).model_copy(update={"censored": censored})
         found = cls.sampled(name, Moments(mean=mean, sd=sd, n=n), of=of)
         return found.model_copy(update={"censored": censored})
+
+    @classmethod
+    def over_examples(cls, name: str, values: Sequence[float], groups: Sequence[str] = (), of: str = "") -> Measurement:
+        """The mean of per-example values; with groups, whole groups are the unit (statistics.grouped)."""
+        if not groups:
+            mean, sd, n = moments(values)
+            return cls.sampled(name, Moments(mean=mean, sd=sd, n=n), of=of)
+        mean, sd, n = grouped(values, groups)
+        by_group = {"method": "t", "unit_of_resampling": "group"}
+        return cls.sampled(name, Moments(mean=mean, sd=sd, n=n), of=of).model_copy(update=by_group)
+
+    @classmethod
+    def share(cls, name: str, hits: Sequence[bool], groups: Sequence[str] = (), of: str = "") -> Measurement:
+        """The share of examples that hit: counts, or with groups the mean over drawn groups."""
+        if groups:
+            return cls.over_examples(name, [float(hit) for hit in hits], groups, of)
+        return cls.sampled(name, Counts(k=sum(map(bool, hits)), n=len(hits)), of=of)
 
     @classmethod
     def exact(

@@ -187,7 +187,7 @@ class Step:
 
     examples: digests of the examples. taps: tensor by tap, present only for the batches that some probe asked for.
     layers: the dotted module name that "auto" became. inputs are what the model really saw. halved: how often the
-    batch size had to be halved so far because memory ran out.
+    batch size had to be halved so far because memory ran out. loader: where `batch` comes from, for shown(places).
     """
 
     start: int
@@ -200,6 +200,7 @@ class Step:
     layers: Mapping[Tap, str]
     batch: Any
     halved: int = 0
+    loader: Any = None
 
 
 class Collector(ABC, Generic[T_co]):

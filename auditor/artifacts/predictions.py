@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from auditor.needs import Collector, Cost, Probe, Step
+from auditor.subject import Subject
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +26,18 @@ class Predictions:
     groups: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     halved: int = 0
+
+    def notes(self) -> tuple[str, ...]:
+        """What the reader must know of how they were computed."""
+        return halving_notes(self.halved)
+
+
+def halving_notes(halved: int) -> tuple[str, ...]:
+    """The sentence that marks a measurement whose batches were halved; nothing if none was."""
+    times = "once" if halved == 1 else f"{halved} times"
+    return (f"Memory ran out: the batch size was halved {times}, so numbers may differ in the last digits.",) * bool(
+        halved
+    )
 
 
 @dataclass(frozen=True)
@@ -77,3 +90,15 @@ class _Logits(Collector[Predictions]):
             classes=self.classes or tuple(f"class {index}" for index in range(self.logits[0].shape[1])),
             halved=self.halved,
         )
+
+
+def predictions_of(subject: Subject, rows: int | None = None) -> PredictionsProbe:
+    """The predictions of a subject's model on its data; equal for all checks that ask for them."""
+    from auditor.artifacts.roots import sweep_of
+
+    return PredictionsProbe(sweep_of(subject), rows=rows, classes=classes_of(subject))
+
+
+def classes_of(subject: Subject) -> tuple[str, ...]:
+    """The class names in head order, as data and model were matched."""
+    return (subject.data.classes if subject.data else ()) or subject.model.classes

@@ -26,7 +26,7 @@ def sweep(
     rows it asked for. A collector that raises fails its own probe only. When memory runs out the batch is halved,
     and every later Step says so. Logits that are not finite fail the probes that would have used them.
     """
-    run = _Run(model, probes[0].sweep.target, [_enlist(probe, model.module) for probe in probes])
+    run = _Run(model, batches, probes[0].sweep.target, [_enlist(probe, model.module) for probe in probes])
     total = max((probe.sweep.batch_count(probe.rows) for probe in probes), default=0)
     try:
         for done, batch in enumerate(_while(batches, run.wanted), 1):
@@ -74,6 +74,7 @@ class _Run:
     """The state of one sweep: its places, the next row, and the batch size that memory allows."""
 
     model: Any
+    loader: Any
     target: Target
     places: list[_Place]
     row: int = 0
@@ -134,9 +135,29 @@ class _Run:
             rows = size if place.probe.rows is None else min(size, place.probe.rows - self.row)
             try:
                 _require_finite(finite[:rows], self.row)
-                place.see(_step(found, batch, self.row, rows, size, place.probe.taps, self.halved))
+                place.see(self.step(found, batch, rows, size, place.probe.taps))
             except Exception as error:  # noqa: BLE001  # a collector's fault is its own probe's failure
                 self.fail([place], error)
+
+    def step(self, found: Pass, batch: Any, rows: int, size: int, taps: frozenset[Tap]) -> Step:
+        """What a collector sees of the first `rows` rows of a batch."""
+        for tap in sorted(taps):
+            if tap.layer in found.missing:
+                raise NotApplicable(found.missing[tap.layer])
+        own = batch if rows == size else cut(batch, 0, rows, size)
+        return Step(
+            start=self.row,
+            inputs=own.inputs,
+            logits=found.logits[:rows],
+            targets=found.targets[:rows],
+            labels=own.labels,
+            examples=tuple(own.examples),
+            taps={tap: _tapped(found, tap)[:rows] for tap in taps},
+            layers={tap: found.layers[tap.layer] for tap in taps if tap.layer},
+            batch=own,
+            halved=self.halved,
+            loader=self.loader,
+        )
 
 
 def cut(value: Any, start: int, stop: int, size: int) -> Any:
@@ -177,25 +198,6 @@ def _wants(taps: Iterable[Tap]) -> Wants:
         activations=frozenset(tap.layer for tap in every if tap.kind == "activation"),
         gradients=frozenset(tap.layer for tap in every if tap.kind == "activation_gradient"),
         input_gradient=any(tap.kind == "input_gradient" for tap in every),
-    )
-
-
-def _step(found: Pass, batch: Any, start: int, rows: int, size: int, taps: frozenset[Tap], halved: int) -> Step:
-    for tap in sorted(taps):
-        if tap.layer in found.missing:
-            raise NotApplicable(found.missing[tap.layer])
-    own = batch if rows == size else cut(batch, 0, rows, size)
-    return Step(
-        start=start,
-        inputs=own.inputs,
-        logits=found.logits[:rows],
-        targets=found.targets[:rows],
-        labels=own.labels,
-        examples=tuple(own.examples),
-        taps={tap: _tapped(found, tap)[:rows] for tap in taps},
-        layers={tap: found.layers[tap.layer] for tap in taps if tap.layer},
-        batch=own,
-        halved=halved,
     )
 
 

@@ -7,6 +7,7 @@ from auditor.evidence import Evidence, Measurement, Moments
 from auditor.judge.intervals import Estimate, interval, is_sampled
 from auditor.judge.messages import say
 from auditor.judge.minimum import obstacle, units
+from auditor.judge.soundness import flaws
 from auditor.statistics import Interval, difference, paired, t_interval
 
 Better = Literal["up", "down"]
@@ -28,6 +29,8 @@ def change(
     then = _measured(before, now)
     if before is None or then is None:
         return say("baseline_missing", metric=now.name)
+    if flaws(before):
+        return say("baseline_flawed", metric=now.name, reason=flaws(before)[0])
     sign = 1 if better == "up" else -1
     common = None if now.censored or then.censored else _pairs(now, evidence, then, before)
     if common:

@@ -7,7 +7,7 @@ from math import isfinite
 from auditor.evidence import Evidence, Measurement, Metric
 from auditor.judge.baseline import change
 from auditor.judge.bounds import Claim, claim
-from auditor.judge.intervals import Estimate, interval, is_sampled
+from auditor.judge.intervals import Estimate, chance, interval, is_sampled
 from auditor.judge.messages import UNITS, bound_text, number, say
 from auditor.judge.minimum import obstacle, units
 from auditor.judge.standing import Standing
@@ -85,6 +85,7 @@ def _estimate(rule: Rule, measurement: Measurement, evidence: Evidence, court: C
         sampled=is_sampled(measurement),
         obstacle=obstacle(measurement, court.confidence),
         censored=measurement.censored,
+        chance=chance(measurement),
     )
 
 

@@ -9,6 +9,9 @@ from auditor.judge.intervals import p_value
 from auditor.judge.messages import UNITS, bound_text, number, say
 from auditor.spec.model import Spec
 
+BISECTION = 1e-6
+"""Room for the width at which the bisection of a p-value ends."""
+
 
 @dataclass(frozen=True)
 class Family:
@@ -60,14 +63,17 @@ def _counts(case: Case) -> bool:
 
 
 def _p(case: Case, tail: float) -> float:
-    assert case.estimate is not None
-    return p_value(case.claim.excluded, case.estimate.at, tail)
+    """The p-value of the interval, or the exact one where that is larger; never above `tail`, where it excludes."""
+    estimate, made = case.estimate, case.claim
+    assert estimate is not None
+    p = p_value(made.excluded, estimate.at, tail)
+    return min(tail, max(p, estimate.chance(made.bound, made.sign))) if estimate.chance else p
 
 
 def _settle(case: Case, p: float, share: int, fam: Family) -> Case:
     p = min(1.0, p)
     kept = case.ending("fail", case.verdict.reason, p=p)
-    return kept if p <= fam.tail else _drop(kept, share, fam)
+    return kept if p <= fam.tail * (1 + BISECTION) else _drop(kept, share, fam)
 
 
 def _drop(case: Case, share: int, fam: Family) -> Case:

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import inf, isfinite, log
+from math import inf, log
 
 from auditor.evidence import (
     Counts,
     CountsPair,
-    Distribution,
     Enclosure,
     Measurement,
     Moments,
@@ -15,21 +14,9 @@ from auditor.evidence import (
     Quantiles,
     Unit,
 )
-from auditor.judge.messages import say
-from auditor.statistics import Interval, newcombe, quantile_interval, t_interval, wilson
+from auditor.statistics import Interval, binomial_tail, newcombe, quantile_interval, t_interval, wilson
 
 SMALLEST = 1e-12
-
-READS: dict[str, tuple[type, ...]] = {
-    "wilson": (Counts,),
-    "t": (Moments,),
-    "newcombe": (CountsPair, Moments),
-    "bootstrap": (Quantiles,),
-    "moving_blocks": (Quantiles,),
-    "enclosure": (Enclosure,),
-    "none": (),
-}
-"""Which distributions each declared method reads; a difference of rates may be paired (moments)."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +24,8 @@ class Estimate:
     """One number as judge sees it: its interval at any confidence, and whether it may decide.
 
     sampled: drawn at random, so that its failures are corrected. obstacle: why it cannot decide (rule 4), or "".
-    censored: the number is only known to be at least `value`.
+    censored: the number is only known to be at least `value`. chance: where it is known, the exact probability of
+    a number as low (side 1) or as high (side -1) if the truth were at the bound.
     """
 
     value: float
@@ -48,6 +36,7 @@ class Estimate:
     obstacle: str = ""
     censored: bool = False
     remark: str = ""
+    chance: Callable[[float, int], float] | None = None
 
 
 def interval(measurement: Measurement, confidence: float) -> Interval:
@@ -81,6 +70,14 @@ def _sampled(measurement: Measurement, confidence: float) -> Interval:
             raise ValueError(f"{measurement.name}: a sampled measurement needs its sampling distribution")
 
 
+def chance(measurement: Measurement) -> Callable[[float, int], float] | None:
+    """The exact tail probability of a proportion; None for what has none."""
+    counts = measurement.distribution
+    if not isinstance(counts, Counts):
+        return None
+    return lambda bound, side: binomial_tail(counts.k, counts.n, bound, side)
+
+
 def is_sampled(measurement: Measurement) -> bool:
     """Whether chance decides its interval: neither an exact fact, nor measured once, nor a rigorous enclosure."""
     return measurement.kind == "sampled" and not isinstance(measurement.distribution, Enclosure)
@@ -95,32 +92,7 @@ def p_value(excluded: Callable[[Interval], bool], at: Callable[[float], Interval
     low, high = SMALLEST, tail
     if excluded(at(1 - 2 * low)):
         return low
-    while log(high / low) > 1e-6:
+    while log(high / low) > 1e-9:
         middle = (low * high) ** 0.5
         low, high = (low, middle) if excluded(at(1 - 2 * middle)) else (middle, high)
     return high
-
-
-def flaw(measurement: Measurement) -> str:
-    """Why a measurement is no evidence at all: a non-finite number, or a method that cannot read it; "" if sound."""
-    metric = f"{measurement.name} ({measurement.of})" if measurement.of else measurement.name
-    if not all(isfinite(x) for x in (measurement.value, *_numbers(measurement.distribution))):
-        return say("not_finite", metric=metric)
-    enclosure = measurement.distribution if isinstance(measurement.distribution, Enclosure) else None
-    if enclosure is not None and enclosure.low > enclosure.high:
-        return say("upside_down", metric=metric, low=enclosure.low, high=enclosure.high)
-    if measurement.kind != "sampled":
-        return ""
-    if not isinstance(measurement.distribution, READS[measurement.method]):
-        found = measurement.distribution.kind
-        return say("malformed", metric=metric, method=measurement.method, found=found)
-    try:
-        _sampled(measurement, 0.95)
-    except ValueError as problem:
-        return f"{metric}: {problem}"
-    return ""
-
-
-def _numbers(distribution: Distribution) -> tuple[float, ...]:
-    fields = (getattr(distribution, name) for name in type(distribution).model_fields if name != "kind")
-    return tuple(x for field in fields for x in (field if isinstance(field, tuple) else (field,)))

@@ -31,6 +31,7 @@ MESSAGES = {
     "missing": "it was not reached before the run ended, or was deselected.",
     "after": "{reason} It counts only after {names}, which did not pass.",
     "baseline_missing": "There is no earlier measurement of {metric} to compare with.",
+    "baseline_flawed": "The earlier measurement of {metric} is no evidence: {reason}",
     "paired": "Compared on the {n} examples that both audits hold.",
     "unpaired": "Compared as two independent samples, since the audits share no examples for it.",
     "waived": "{reason} Accepted until {expires} by {approved_by}: {why}",
@@ -70,18 +71,22 @@ def say(key: str, **words: object) -> str:
 def number(x: float, beside: float | None = None) -> str:
     """A number in three significant digits, or as many as tell it from `beside`.
 
-    >>> number(0.8333333), number(0.84999, beside=0.85), number(1234567.0)
-    ('0.833', '0.84999', '1234567')
+    >>> number(0.8333333), number(0.84999, beside=0.85), number(1234567.0), number(12345.6, beside=12346)
+    ('0.833', '0.84999', '1234567', '12345.6')
     """
     if not isfinite(x):
         return "minus infinity" if x < 0 else "infinity"
     digits = 3
-    while digits < 17 and beside is not None and x != beside and float(f"{x:.{digits}g}") == beside:
+    while digits < 17 and x != beside and float(_written(x, digits)) == beside:
         digits += 1
+    return _written(x, digits)
+
+
+def _written(x: float, digits: int) -> str:
     if x == round(x) and abs(x) < 1e15:
         return str(round(x))
     text = f"{x:.{digits}g}"
-    return text if "e" not in text or abs(x) < 1e-4 else f"{x:.0f}"
+    return f"{x:.0f}" if "e+" in text and abs(x) < 1e15 else text
 
 
 def bound_text(x: float) -> str:

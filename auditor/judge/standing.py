@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from auditor.evidence import Absent, Evidence, Failure, Finding
-from auditor.judge.intervals import flaw
 from auditor.judge.messages import say
+from auditor.judge.soundness import flaws
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def standing(finding: Finding | None) -> Standing:
 
 
 def _sound(evidence: Evidence) -> Standing:
-    flaws = [problem for problem in map(flaw, evidence.measurements) if problem]
-    if not flaws:
+    found = flaws(evidence)
+    if not found:
         return Standing("evidence", evidence=evidence)
-    return Standing("error", flaws[0], failure=Failure(kind="exception", message=" ".join(flaws)))
+    return Standing("error", found[0], failure=Failure(kind="exception", message=" ".join(found)))

@@ -1,0 +1,90 @@
+"""Explained: the examples behind attribution maps, and the few of them that a report can show."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from auditor.artifacts.predictions import halving_notes
+from auditor.needs import Step
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+SHOWN = 6
+
+
+@dataclass(frozen=True)
+class Explained:
+    """The examples of attribution maps, row for row.
+
+    labels, targets and predicted: int64 [n], head indices; `targets` is whose logit was explained. classes: names in
+    head order. pictures: uint8 [h, w, 3] of the first examples, as the model saw them. tokens: those of the first
+    texts. halved: how often the batch size was halved because memory ran out.
+    """
+
+    labels: "NDArray[np.int64]"
+    targets: "NDArray[np.int64]"
+    predicted: "NDArray[np.int64]"
+    examples: tuple[str, ...]
+    groups: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    pictures: "tuple[NDArray[np.uint8], ...]" = ()
+    tokens: tuple[tuple[str, ...], ...] = ()
+    halved: int = 0
+
+    def caption(self, row: int) -> str:
+        """What the example is, and what the model said of it."""
+        return f"{self.classes[self.labels[row]]}: predicted {self.classes[self.predicted[row]]}"
+
+    def notes(self) -> tuple[str, ...]:
+        """What the reader must know of how they were computed."""
+        return halving_notes(self.halved)
+
+
+@dataclass
+class Explaining:
+    """Gathers Explained batch by batch."""
+
+    classes: tuple[str, ...]
+    columns: dict[str, list[Any]] = field(default_factory=lambda: {"labels": [], "targets": [], "predicted": []})
+    examples: list[str] = field(default_factory=list)
+    groups: list[str] = field(default_factory=list)
+    pictures: list[Any] = field(default_factory=list)
+    tokens: list[tuple[str, ...]] = field(default_factory=list)
+    outputs: int = 0
+    halved: int = 0
+
+    def see(self, step: Step) -> None:
+        """Note the examples of one batch."""
+        self.columns["labels"].append(step.labels.cpu().numpy())
+        self.columns["targets"].append(step.targets.cpu().numpy())
+        self.columns["predicted"].append(step.logits.argmax(dim=1).cpu().numpy())
+        self._show(step)
+        self.examples.extend(step.examples)
+        self.groups.extend(step.batch.groups)
+        self.outputs, self.halved = step.logits.shape[1], step.halved
+
+    def _show(self, step: Step) -> None:
+        places = range(step.start, min(step.start + len(step.examples), SHOWN))
+        for raw in step.loader.shown(places) if places else ():
+            if isinstance(raw, str):
+                self.tokens.append(step.loader.encoder.tokens(raw))
+            elif getattr(raw, "ndim", 0) == 3:
+                self.pictures.append(raw)
+
+    def result(self) -> Explained:
+        """All batches in one."""
+        import numpy as np
+
+        labels, targets, predicted = (np.concatenate(parts).astype(np.int64) for parts in self.columns.values())
+        return Explained(
+            labels=labels,
+            targets=targets,
+            predicted=predicted,
+            examples=tuple(self.examples),
+            groups=tuple(self.groups) if any(self.groups) else (),
+            classes=self.classes or tuple(f"class {index}" for index in range(self.outputs)),
+            pictures=tuple(self.pictures),
+            tokens=tuple(self.tokens),
+            halved=self.halved,
+        )

@@ -1,0 +1,45 @@
+"""Writing: the run folder of a finished (or interrupted) audit."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from auditor.audit.journal import Journal
+from auditor.audit.prepare import Prepared
+from auditor.evidence import Evidence, Finding
+from auditor.plan.build import Plan
+from auditor.report import folder as run_folder
+from auditor.results import Report
+
+
+def write(prepared: Prepared, report: Report, findings: Mapping[str, Finding], journal: Journal, out: Path) -> Path:
+    """Write everything of a run into a new folder below `out`; the folder. Raises StoreError when a disk is full."""
+    place = run_folder.create(out, report.audit.name, report.run.started, report.audit.spec_sha256)
+    run_folder.write_file(place / run_folder.SPEC, prepared.loaded.text.encode())
+    run_folder.write_file(place / run_folder.PLAN, _plan_json(prepared.plan))
+    run_folder.write_file(place / run_folder.LOG, journal.text().encode())
+    samples = {name: found for name, found in findings.items() if isinstance(found, Evidence) and found.samples}
+    if samples:
+        run_folder.write_file(place / run_folder.SAMPLES, _samples(samples))
+    run_folder.write_results(place, report)
+    run_folder.write(place, report.spec.report.formats)
+    return place
+
+
+def _plan_json(plan: Plan) -> bytes:
+    jobs = [job.to_json() for job in plan.jobs]
+    plain = {"jobs": jobs, "measures": dict(plan.measures), "reused": list(plan.reused)}
+    return (json.dumps(plain, indent=1, ensure_ascii=False, sort_keys=True) + "\n").encode()
+
+
+def _samples(found: Mapping[str, Evidence]) -> bytes:
+    """Per-example values by "check/column", with the examples' digests in the header."""
+    import numpy as np
+    from safetensors.numpy import save
+
+    columns = {
+        f"{check}/{name}": np.asarray(values, dtype=np.float64)
+        for check, evidence in found.items()
+        for name, values in evidence.samples.items()
+    }
+    return save(columns, metadata={check: json.dumps(evidence.examples) for check, evidence in found.items()})

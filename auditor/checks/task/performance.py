@@ -1,0 +1,124 @@
+"""How good the model is on this data, class by class."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field
+
+from auditor.artifacts.classes import confusion, recalls
+from auditor.artifacts.predictions import Predictions, predictions_of
+from auditor.check import About, Check, Pillar
+from auditor.evidence import Evidence, IntervalMethod, Measurement, Metric, Quantiles, Unit
+from auditor.needs import Need
+from auditor.statistics import cluster_bootstrap, stratified_bootstrap
+from auditor.subject import Subject
+
+if TYPE_CHECKING:
+    from auditor.methods.classification import Scores
+
+
+def _metric(name: str, interval: IntervalMethod, doc: str, what_to_try: str, unit: str = "", **more: Any) -> Metric:
+    resampling: Unit = "none" if interval == "none" else "example"
+    return Metric(
+        name=name, interval=interval, resampling=resampling, doc=doc, what_to_try=what_to_try, unit=unit, **more
+    )
+
+
+class Performance(Check):
+    """How good is it on this data?"""
+
+    pillar: ClassVar[Pillar] = "task"
+    about: ClassVar[About] = About(
+        title="Performance",
+        question="How good is the model on this data, overall and in its weakest class?",
+        formula="accuracy = hits / n;  recall_c = hits_c / n_c;  log_loss = -mean log softmax(z)[label]",
+        method="The model's logits are compared with the labels of the evaluation data, in one pass. Shares have "
+        "Wilson intervals. Balanced accuracy, macro F1, AUROC and Matthews' correlation are resampled within each "
+        "class by a bootstrap. Where the data names groups, whole groups are drawn instead of single examples.",
+        reading="Look at the weakest class first: a good overall accuracy can hide a class that is never found. The "
+        "confusion matrix shows which classes are taken for which.",
+        limits="The numbers speak of data drawn like these examples, and of nothing else. Intervals treat examples "
+        "(or groups) as independent, and the labels as true.",
+        citation="Wilson, Journal of the American Statistical Association 22 (1927). Hand and Till, Machine Learning "
+        "45 (2001). Gorodkin, Computational Biology and Chemistry 28 (2004).",
+    )
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        _metric("accuracy", "wilson", "The share of examples whose largest logit is their label's.",
+                "Compare the preprocessing with that of training, then read the confusion matrix."),
+        _metric("balanced_accuracy", "bootstrap", "The mean of the recalls of the classes that occur.",
+                "Train with weighted or resampled classes, and look at the classes of lowest recall."),
+        _metric("macro_f1", "bootstrap", "The mean over classes of the harmonic mean of precision and recall.",
+                "Look for classes that attract wrong predictions (low precision) or lose their own (low recall)."),
+        _metric("auroc", "bootstrap", "The chance that an example of a class gets a higher probability of it than an "
+                "example of another class, averaged over classes (one against the rest).",
+                "If it is much better than the accuracy, mend the decision threshold rather than the model."),
+        _metric("mcc", "bootstrap", "Matthews' correlation of labels and predictions: 1 perfect, 0 as by chance.",
+                "Read it beside the class counts: it does not reward predicting the largest class."),
+        _metric("top5_accuracy", "wilson", "The share of examples whose label is among the five largest logits; "
+                "measured for more than five classes.", "If only the first place is wrong, look for near-synonyms."),
+        _metric("worst_class_recall", "wilson", "The share of each class's examples that are found, one by one.",
+                "Collect or relabel examples of that class, and see in the confusion matrix what it is taken for."),
+        _metric("never_predicted", "none", "How many classes occur among the labels and are never predicted.",
+                "Check that labels and head agree in order, and that training held these classes.",
+                unit="classes", better="down"),
+        _metric("log_loss", "t", "The mean negative log probability of the label.",
+                "If the accuracy is fine, calibrate (temperature scaling); else look at the confident errors.",
+                unit="nats", better="down"),
+    )  # fmt: skip
+
+    rows: int | None = Field(None, ge=1, description="Rows of the evaluation data to use; null takes all.")
+
+    def applies(self, subject: Subject) -> str | None:
+        """Classifiers with data."""
+        if subject.data is None:
+            return "performance needs a data set"
+        return None if subject.model.task == "classification" else f"the model's task is {subject.model.task}"
+
+    def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
+        """The predictions."""
+        return {"predictions": predictions_of(subject, self.rows)}
+
+    def measure(self, *, predictions: Predictions, seed: int) -> Evidence:
+        """Scores with intervals, the confusion matrix and the recall of each class."""
+        from auditor.methods.classification import Scores, log_softmax, ranks_of_label
+
+        logits, labels, groups = predictions.logits, predictions.labels, predictions.groups
+        scores, ranks = Scores(logits, labels), ranks_of_label(logits, labels)
+        hits = scores.predicted == labels
+        loss = -log_softmax(logits)[range(len(labels)), labels]
+        found = [self.share("accuracy", hits.tolist(), groups), self.over_examples("log_loss", loss.tolist(), groups)]
+        if logits.shape[1] > 5:
+            found.append(self.share("top5_accuracy", (ranks < 5).tolist(), groups))
+        present = sorted(set(labels.tolist()))
+        silent = len(set(present) - set(scores.predicted.tolist()))
+        found.append(self.exact("never_predicted", silent, n=len(labels)))
+        for index in present:
+            rows = (labels == index).nonzero()[0].tolist()
+            inside = [groups[row] for row in rows] if groups else ()
+            found.append(self.share("worst_class_recall", hits[rows].tolist(), inside, predictions.classes[index]))
+        resampled, notes = self._resampled(scores, groups, seed)
+        return Evidence(
+            measurements=(*found, *resampled),
+            blocks=(confusion(scores, predictions.classes), recalls(found)),
+            samples={"accuracy": tuple(hits.astype(float).tolist()), "log_loss": tuple(loss.tolist())},
+            examples=predictions.examples,
+            notes=(*notes, *predictions.notes()),
+        )
+
+    def _resampled(self, scores: "Scores", groups: Sequence[str], seed: int) -> tuple[list[Measurement], list[str]]:
+        found, notes = [], []
+        estimates: dict[str, Callable[..., float]] = {
+            "balanced_accuracy": scores.balanced_accuracy, "macro_f1": scores.macro_f1, "mcc": scores.mcc,
+            "auroc": scores.auroc,
+        }  # fmt: skip
+        for name, estimate in estimates.items():
+            try:
+                draw, unit = (cluster_bootstrap, groups) if groups else (stratified_bootstrap, scores.labels)
+                drawn = draw(estimate, unit, seed)
+            except ValueError as error:
+                notes.append(f"{name} was not measured: {error}.")
+                continue
+            n = len(set(groups)) if groups else len(scores.labels)
+            one = self.replicated(name, estimate(scores.rows), Quantiles(values=drawn), n)
+            found.append(one.model_copy(update={"unit_of_resampling": "group"}) if groups else one)
+        return found, notes

@@ -1,0 +1,1 @@
+"""Attribution: which parts of an input carry the target's logit."""

@@ -1,0 +1,27 @@
+"""Saliency: how strongly the target's logit reacts to each part of the input."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Channels = Literal["max", "sum"]
+
+
+def saliency(gradient: Tensor, channels: Channels = "max") -> Tensor:
+    """The absolute gradient of the target's logit, one value a place of the input.
+
+    gradient: d f(x)[target] / d x. Pictures [n, channels, h, w]: the largest (or the sum) of the absolute values over
+    the channels, [n, h, w]. Token embeddings [n, tokens, width]: the Euclidean norm over the width, [n, tokens].
+    Feature rows [n, features]: the absolute values. Raises ValueError for a gradient that is not finite.
+    Simonyan, Vedaldi and Zisserman, "Deep inside convolutional networks" (2014).
+
+    >>> saliency(torch.tensor([[1.0, -2.0]])).tolist()
+    [[1.0, 2.0]]
+    """
+    if not torch.isfinite(gradient).all():
+        raise ValueError("the gradient at the input is not finite")
+    if gradient.ndim == 4:
+        size = gradient.abs()
+        return size.amax(dim=1) if channels == "max" else size.sum(dim=1)
+    return gradient.norm(dim=-1) if gradient.ndim == 3 else gradient.abs()
