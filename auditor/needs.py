@@ -123,7 +123,10 @@ class Derived(Need[T_co]):
 
     @abstractmethod
     def build(self, *args: Any, **upstream: Any) -> T_co:
-        """Compute it. `upstream` holds the artifacts named by needs(). Torch is imported inside."""
+        """Compute it. `upstream` holds the artifacts named by needs(). Torch is imported inside.
+
+        A parameter named `progress` receives a function of (steps done, steps in all), for builds that take long.
+        """
 
 
 class Live(Need[T_co]):

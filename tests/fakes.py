@@ -83,7 +83,8 @@ class Doubled(Derived[Numbers]):
     def needs(self) -> Mapping[str, Need[Any]]:
         return {"draw": self.draw}
 
-    def build(self, *args: Any, draw: Numbers, **upstream: Any) -> Numbers:
+    def build(self, *args: Any, draw: Numbers, progress: Callable[[int, int], None], **upstream: Any) -> Numbers:
+        progress(1, 1)
         return Numbers(draw.values * 2, draw.label)
 
 
@@ -166,6 +167,7 @@ FAULTS: dict[str, Callable[[], object]] = {
     "segfault": lambda: ctypes.string_at(0),
     "flood": _flood,
     "grandchild": _grandchild,
+    "escape": lambda: subprocess.run(["setsid", sys.executable, "-c", "import time; time.sleep(600)"]),
     "grandchild_hang": lambda: subprocess.run([sys.executable, "-c", "import time; time.sleep(600)"]),
     "skip": lambda: _fail(NotApplicable("the built model has no numbers")),
     "memory": lambda: _fail(MemoryError("no room")),

@@ -208,7 +208,10 @@ class _Shift:
             return
         left = tuple(key for key in seat.task.produces if key not in self._settled)
         rest = _Task(seat.task.job, left)
-        if not seat.is_ready:
+        if not seat.is_ready and any(other.is_ready for other in self._seats):
+            self._workers = len(self._seats)  # the others go on; this machine has no room for one more
+            self._waiting.insert(0, rest)
+        elif not seat.is_ready:
             for task in (rest, *self._waiting):
                 self._fail(task, failure)
             self._waiting.clear()

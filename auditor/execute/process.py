@@ -8,9 +8,10 @@ import subprocess
 import sys
 import sysconfig
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from time import monotonic, sleep
+from uuid import uuid4
 
 import auditor
 from auditor.execute.protocol import Answer, Order, Start, answer, line
@@ -21,6 +22,7 @@ NAMED = (
 )  # fmt: skip
 """The variables that a worker inherits when they are set; more only by name."""
 
+_MARK = "AUDITOR_WORKER"
 _LAST_MOMENT = 1.0
 _CHUNK = 1 << 16
 _LONGEST_LINE = 1 << 22
@@ -45,13 +47,15 @@ class Process:
     """A running worker; `answers()` and `output()` read without waiting."""
 
     def __init__(self, start: Start, more: Iterable[str] = ()) -> None:
+        self._mark = f"{_MARK}={uuid4().hex}"
         commands_in, self._commands = os.pipe()
         self.answers_fd, answers_out = os.pipe()
         try:
             self._popen = subprocess.Popen(
                 [sys.executable, "-P", "-m", "auditor.execute.worker", str(commands_in), str(answers_out)],
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                pass_fds=(commands_in, answers_out), start_new_session=True, env=environment(start.threads, more),
+                pass_fds=(commands_in, answers_out), start_new_session=True,
+                env={**environment(start.threads, more), _MARK: self._mark.partition("=")[2]},
             )  # fmt: skip
         finally:
             os.close(commands_in)
@@ -119,6 +123,7 @@ class Process:
         with contextlib.suppress(ProcessLookupError):  # nothing of the group is left
             os.killpg(self._popen.pid, signal.SIGKILL)
         status = self._popen.wait()
+        _kill_marked(self._mark)
         return status if was_dead else None
 
     def _await_death(self) -> None:
@@ -140,6 +145,23 @@ def wait_any(processes: Iterable[Process], seconds: float) -> None:
     handles = [handle for each in processes for handle in each.handles()]
     if handles:
         select.select(handles, [], [], seconds)
+
+
+def _kill_marked(mark: str) -> None:
+    """Kill what left the group but still carries the worker's mark, and wait until nothing does. Linux only."""
+    deadline = monotonic() + _LAST_MOMENT
+    while (found := list(_marked(mark))) and monotonic() < deadline:
+        for each in found:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(each, signal.SIGKILL)
+        sleep(0.005)
+
+
+def _marked(mark: str) -> Iterator[int]:
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile, or belongs to somebody else
+            if mark.encode() in (folder / "environ").read_bytes():
+                yield int(folder.name)
 
 
 def _has_something(handle: int) -> bool:

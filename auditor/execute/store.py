@@ -1,11 +1,13 @@
 """The store: artifacts by content address, each a file written whole or not at all, checked at every read."""
 
+import contextlib
 import hashlib
 import json
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from time import time
 from typing import Any, TypeVar
 
 from auditor.errors import StoreError
@@ -15,6 +17,8 @@ T = TypeVar("T")
 
 _MAGIC = b"auditor-artifact 1\n"
 _DIGEST = 64
+_NEW = ".new-"
+_STALE_SECONDS = 3600
 _MAX_JSON = 256 * 1024 * 1024
 
 
@@ -88,6 +92,13 @@ class Store:
         """Remember how long a job took."""
         self._write(self._seconds / key[:2] / key, (f"{seconds:.3f}".encode(),))
 
+    def tidy(self) -> None:
+        """Remove what killed writers left behind more than an hour ago."""
+        for path in self.root.glob(f"*/*/{_NEW}*"):
+            with contextlib.suppress(FileNotFoundError):  # another run tidies too
+                if time() - path.stat().st_mtime > _STALE_SECONDS:
+                    path.unlink()
+
     def _path(self, key: str) -> Path:
         if not (key.isascii() and key.isalnum()):
             raise StoreError(f"{key!r} is not a content address")
@@ -96,7 +107,7 @@ class Store:
     def _write(self, path: Path, parts: tuple[Any, ...]) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(prefix=".new-", dir=path.parent)
+            handle, name = tempfile.mkstemp(prefix=_NEW, dir=path.parent)
             try:
                 with os.fdopen(handle, "wb") as file:
                     file.writelines(parts)

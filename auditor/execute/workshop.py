@@ -1,6 +1,8 @@
 """The workshop: one process's hold on artifacts, made on demand from the store, from live things, or anew."""
 
+import inspect
 import os
+import traceback
 from collections.abc import Callable, Iterable, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -12,6 +14,10 @@ from auditor.execute.store import CorruptError, MissingError, Store
 from auditor.needs import Derived, Live, Need, Probe
 
 Tell = Callable[[int, int], None]
+
+
+def _silent(done: int, total: int) -> None:
+    """Progress that nobody watches."""
 
 
 class FailedNeedError(Exception):
@@ -41,7 +47,7 @@ class Workshop:
         made: dict[str, Any] = {}
         try:
             made.update(self._sweep(probes, tell) if probes else {})
-            made.update({need.key: self._compute(need) for need in wanted if not isinstance(need, Probe)})
+            made.update({need.key: self._compute(need, tell) for need in wanted if not isinstance(need, Probe)})
         except FailedNeedError as error:
             return {need.key: error.failure for need in wanted}
         except Exception as error:  # noqa: BLE001  user code may raise anything; it becomes this job's failure
@@ -84,12 +90,15 @@ class Workshop:
         self.store.put(need.key, found)
         return found
 
-    def _compute(self, need: Need[Any]) -> Any:
+    def _compute(self, need: Need[Any], tell: Tell = _silent) -> Any:
+        """Load or build a need; a build() with a parameter named `progress` can tell how far it is."""
         upstream = {name: self.get(each) for name, each in need.needs().items()}
         self._prepare(need)
         if isinstance(need, Live):
             return need.load(self.root, **upstream)
         if isinstance(need, Derived):
+            if "progress" in inspect.signature(need.build).parameters:
+                upstream["progress"] = tell
             return need.build(**upstream)
         raise TypeError(f"{type(need).__qualname__} is neither Derived, Live nor a Probe: nothing says how to make it")
 
@@ -110,8 +119,6 @@ class Workshop:
         return None
 
     def _failure(self, error: Exception) -> Failure:
-        import traceback
-
         traceback.print_exception(error)
         return of_exception(error)
 
@@ -128,7 +135,3 @@ class Workshop:
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
         self._is_ready = True
-
-
-def _silent(done: int, total: int) -> None:
-    """Progress that nobody watches."""

@@ -10,13 +10,14 @@ from fakes import entry
 
 from auditor.evidence import Evidence
 from auditor.execute.process import environment
-from auditor.execute.protocol import Begun, Finished, Note, Output
+from auditor.execute.protocol import Begun, Finished, Note, Output, Progress
 
 
 def test_runs_checks_that_share_a_need(bench):
     found = bench.run(entry("a"), entry("b", "task.fake_twice"))
     assert all(isinstance(each, Evidence) for each in found.values())
     assert fakes.diary(bench.root) == ["load m"]
+    assert [(event.done, event.total) for event in bench.events if isinstance(event, Progress)] == [(1, 1)]
 
 
 @pytest.mark.parametrize(
@@ -48,8 +49,9 @@ def test_a_flood_of_output_is_kept_apart_and_capped(bench):
     assert text.endswith("[more output was dropped]\n")
 
 
-def test_a_grandchild_is_gone_when_its_worker_is_timed_out(bench):
-    found = bench.run(entry("a", fault="grandchild_hang"), timeout=2)
+@pytest.mark.parametrize("fault", ["grandchild_hang", "escape"])
+def test_a_grandchild_is_gone_when_its_worker_is_timed_out(bench, fault):
+    found = bench.run(entry("a", fault=fault), timeout=2)
     assert found["a"].kind == "timeout"
     assert not processes_of(bench.root)
 

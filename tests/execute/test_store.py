@@ -199,3 +199,13 @@ def test_seconds_are_remembered(store: Store):
     store.took(KEY, 1.23456)
     assert store.seconds(KEY) == 1.235
     assert store.keys() == frozenset()
+
+
+def test_old_leftovers_are_removed_and_fresh_ones_left(store: Store):
+    store.put(KEY, Stranger())
+    folder = store.root / "objects" / "ab"
+    for name, age in (("old", 7200), ("fresh", 60)):
+        (folder / f".new-{name}").write_text("")
+        os.utime(folder / f".new-{name}", (time.time() - age,) * 2)
+    store.tidy()
+    assert sorted(path.name for path in folder.iterdir()) == [".new-fresh", KEY]
