@@ -1,0 +1,66 @@
+"""Pictures: maps beside the pictures that they explain, small enough for a report."""
+
+import base64
+import io
+from typing import TYPE_CHECKING, Any
+
+from auditor.artifacts.explained import Explained
+from auditor.blocks import Images, Picture, PictureRow
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Pixels = NDArray[np.uint8]
+    Maps = NDArray[np.floating[Any]]
+
+LARGEST, SMALL, SIDE = 224, 64, 160
+
+
+def picture(pixels: "Pixels", caption: str) -> Picture:
+    """RGB pixels as a PNG where every pixel counts (small or enlarged pictures), else as a JPEG of at most 224 px."""
+    from PIL import Image
+
+    image = Image.fromarray(pixels)
+    image.thumbnail((LARGEST, LARGEST))
+    few = len(pixels) <= SIDE
+    stream = io.BytesIO()
+    image.save(stream, "PNG") if few else image.save(stream, "JPEG", quality=85)
+    data = base64.b64encode(stream.getvalue()).decode()
+    media = "image/png" if few else "image/jpeg"
+    return Picture(caption=caption, media=media, data=data, width=image.width, height=image.height)
+
+
+def overlays(title: str, reading: str, label: str, maps: "Maps", explained: Explained) -> Images:
+    """The first pictures as the model saw them, and below each its map in colour.
+
+    maps [n, h, w], at any resolution: fitted to the picture bilinearly, or kept as squares where it has its size.
+    """
+    from auditor.methods.attribution.overlay import enlarged, overlay
+
+    seen, shown = [], []
+    for row, pixels in enumerate(explained.pictures):
+        caption = explained.caption(row)
+        large = enlarged(pixels, SIDE) if min(pixels.shape[:2]) < SMALL else pixels
+        seen.append(picture(large, caption))
+        shown.append(picture(overlay(large, _fitted(maps[row], large.shape[:2])), caption))
+    rows = (
+        PictureRow(label="as the model saw it", pictures=tuple(seen)),
+        PictureRow(label=label, pictures=tuple(shown)),
+    )
+    return Images(title=title, reading=reading, rows=rows)
+
+
+def _fitted(values: "Maps", shape: tuple[int, ...]) -> "Maps":
+    """A map in [0, 1] at the shape of the picture; whole multiples of a fine map keep its squares."""
+    import numpy as np
+    from PIL import Image
+
+    from auditor.methods.attribution.overlay import scaled
+
+    ready = scaled(values).astype(np.float32)
+    same_grid = shape[0] % ready.shape[0] == 0 and shape[0] // ready.shape[0] == shape[1] // ready.shape[1]
+    if same_grid and min(ready.shape) >= 8:
+        factor = shape[0] // ready.shape[0]
+        return ready.repeat(factor, axis=0).repeat(factor, axis=1)[: shape[0], : shape[1]]
+    return np.asarray(Image.fromarray(ready).resize((shape[1], shape[0]), Image.Resampling.BILINEAR))

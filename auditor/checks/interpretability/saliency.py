@@ -1,0 +1,104 @@
+"""Which parts of an input the explained logit reacts to."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field
+
+from auditor.artifacts.attributions import SaliencyMaps, saliency_of
+from auditor.artifacts.pictures import overlays
+from auditor.blocks import AnyBlock, Bar, Bars, TokenMap, Tokens
+from auditor.check import About, Check, Pillar
+from auditor.evidence import Evidence, Metric
+from auditor.needs import Need
+from auditor.statistics import moments, t_interval
+from auditor.subject import Subject
+
+
+class Saliency(Check):
+    """Which pixels, tokens or columns does the explained logit react to?"""
+
+    pillar: ClassVar[Pillar] = "interpretability"
+    about: ClassVar[About] = About(
+        title="Saliency",
+        question="Which pixels, tokens or columns does the score of the explained class react to?",
+        formula="map_i = |d f(x)[target] / d x_i|; pictures: the largest (or the sum) over the channels; tokens: the "
+        "Euclidean norm of the gradient at the token's embedding",
+        method="One backward pass of each batch gives the gradient of the target's logit at the input. The logit is "
+        "explained, never the softmax, whose gradient vanishes where the model is sure. Token ids have no gradient: "
+        "it is taken at their embeddings.",
+        reading="Bright places are those where a small change moves the score most. Saliency is a first look: it is "
+        "noisy by nature, and shows sensitivity, not contribution.",
+        limits="A gradient speaks of very small changes only; where a unit is saturated it is zero although the input "
+        "matters. A plausible map is no proof: compare it with faithfulness and randomization. The examples shown are "
+        "the first of the seeded order and were not chosen.",
+        citation="Simonyan, Vedaldi and Zisserman, Deep inside convolutional networks, 2014.",
+    )
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric(name="all_zero_share", better="down", interval="wilson", resampling="example",
+               doc="The share of examples whose gradient is zero at every place: no small change of the input moves "
+               "the score.",
+               what_to_try="Look for dead or saturated units, and whether inputs are scaled as in training."),
+        Metric(name="concentration", thresholdable=False, interval="t", resampling="example",
+               doc="The mean Gini coefficient of the maps that are not all zero: 0 spread out, near 1 on one place."),
+    )  # fmt: skip
+
+    reduce: Literal["max", "sum"] = Field("max", description="How a picture's channels become one value.")
+    rows: int = Field(32, ge=1, description="Explain the first rows of the evaluation data.")
+    target: str = Field(
+        "predicted", pattern=r"^(predicted|label|class:\d+)$", description="Whose logit: predicted, label or class:K."
+    )
+
+    def applies(self, subject: Subject) -> str | None:
+        """Classifiers with data, of any modality."""
+        if subject.data is None:
+            return "saliency needs a data set"
+        return None if subject.model.task == "classification" else f"the model's task is {subject.model.task}"
+
+    def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
+        """The maps."""
+        return {"maps": saliency_of(subject, self.rows, self.target, self.reduce)}
+
+    def measure(self, *, maps: SaliencyMaps) -> Evidence:
+        """How many maps are empty, how concentrated the others are, and the first of them."""
+        from auditor.methods.attribution.concentration import gini
+
+        groups = maps.explained.groups
+        zero = [not line.any() for line in maps.maps]
+        kept = [row for row, empty in enumerate(zero) if not empty]
+        found = [self.share("all_zero_share", zero, groups)]
+        if kept:
+            inside = [groups[row] for row in kept] if groups else ()
+            own = [maps.maps[row].ravel()[: maps.lengths[row]] for row in kept]
+            found.append(self.over_examples("concentration", [gini(line) for line in own], inside))
+        return Evidence(
+            measurements=tuple(found),
+            blocks=(_shown(maps),),
+            samples={"all_zero_share": tuple(map(float, zero))},
+            examples=maps.explained.examples,
+            notes=maps.explained.notes(),
+        )
+
+
+def _shown(maps: SaliencyMaps) -> AnyBlock:
+    """Overlays of pictures, coloured tokens of texts, bars of columns."""
+    if maps.explained.pictures:
+        reading = "Bright pixels are those that the score reacts to; each map has its own scale."
+        return overlays("What the score reacts to", reading, "saliency", maps.maps, maps.explained)
+    if maps.explained.tokens:
+        texts = tuple(
+            Tokens(label=maps.explained.caption(row), tokens=tokens,
+                   scores=tuple(maps.maps[row, : maps.lengths[row]].tolist()))
+            for row, tokens in enumerate(maps.explained.tokens)
+        )  # fmt: skip
+        return TokenMap(title="What the score reacts to", reading="Dark tokens move the score most.", texts=texts)
+    columns = sorted(enumerate(maps.maps.reshape(len(maps.maps), -1).T), key=lambda pair: -pair[1].mean())[:30]
+    bars = tuple(_bar(f"column {index + 1}", values.tolist()) for index, values in columns)
+    reading = "Mean absolute gradient of each column over the examples, with a 95% interval; the strongest first."
+    return Bars(title="What the score reacts to", reading=reading, x_label="mean absolute gradient", bars=bars)
+
+
+def _bar(label: str, values: list[float]) -> Bar:
+    mean, sd, n = moments(values)
+    low, high = t_interval(mean, sd, n, 0.95) if n > 1 else (None, None)
+    return Bar(label=label, value=mean, low=low, high=high)
