@@ -1,6 +1,6 @@
 """FineTune: one recorded run of a model's recipe from one seed; a seed is trained once, whoever asks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -83,7 +83,7 @@ class FineTune(Derived[Run]):
         """The recipe's steps."""
         return Cost(training_steps=parts(self.ref)[0].steps)
 
-    def build(self, *args: Any, **upstream: Any) -> Run:
+    def build(self, *args: Any, progress: Callable[[int, int], None] | None = None, **upstream: Any) -> Run:
         """Train on a fresh module; nothing shared is changed."""
         from auditor.methods.training.recipe import Settings
         from auditor.methods.training.train import train
@@ -94,7 +94,11 @@ class FineTune(Derived[Run]):
         settings = Settings(**recipe.model_dump(exclude={"seeds", "head"}))
         data, validation = Rows(upstream["train"]), Rows(upstream["validation"])
         size = self.runtime.batch_size
-        return train(model.module, model.logits, data, validation, settings, seed, eval_batch=size)
+        tell = progress or (lambda done, total: None)
+        return train(
+            model.module, model.logits, data, validation, settings, seed,
+            eval_batch=size, on_step=lambda step: tell(step, recipe.steps),
+        )  # fmt: skip
 
 
 def parts(ref: ModelRef) -> tuple[Recipe, DataRef, DataRef]:
