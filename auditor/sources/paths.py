@@ -1,41 +1,56 @@
-"""Paths of a spec: relative to the audit's root, and never out of it."""
+"""Paths of a resolved spec: below the audit's root and never out of it, or absolute in a root that was allowed."""
 
 from pathlib import Path
 
 from auditor.errors import RefusedError, SourceError
+from auditor.spec.references import expand
 
 Where = tuple[str | int, ...]
 
 
-def inside(root: Path, path: str, where: Where, kind: str = "file") -> Path:
-    """The existing file or folder that a spec names, with symbolic links followed and still inside the root.
+def dotted(where: Where) -> str:
+    """The place in the spec as a user reads it: models.name.path."""
+    return ".".join(str(part) for part in where)
 
-    kind: "file", "folder" or "any". Raises SourceError when it is missing or of another kind, and RefusedError when it
-    lies outside the root, or a link leads there.
+
+def inside(root: Path, path: str, where: Where, kind: str = "file") -> Path:
+    """The existing file or folder that a spec names, resolved; ${env:NAME} is replaced by the environment's value.
+
+    A relative path, and each link on its way, stays below `root`. An absolute one was accepted by the spec's reader,
+    which knows the further roots. kind: "file", "folder" or "any". Raises SourceError when it is missing or of another
+    kind, and RefusedError when it leads out of the root.
     """
     base = root.resolve()
-    found = (base / path).resolve()
-    if not found.is_relative_to(base):
-        raise RefusedError(
-            f"{dotted(where)}: {path!r} leads out of the audit's root ({base})",
-            hint="move it below the root, or name a wider root with --root DIR",
-            where=where,
-        )
+    plain = Path(expand(path))
+    found = (base / plain).resolve()
+    if not plain.is_absolute():
+        _require_below(found, (base,), path, where)
     if not found.exists():
-        raise SourceError(f"{dotted(where)}: no such {_noun(kind)}: {path}", hint=_near(base / path), where=where)
+        raise SourceError(f"{dotted(where)}: no such {_noun(kind)}: {path}", hint=_near(base / plain), where=where)
     if (kind == "file" and not found.is_file()) or (kind == "folder" and not found.is_dir()):
         is_a = "folder" if found.is_dir() else "file"
         raise SourceError(f"{dotted(where)}: expected a {kind}, found a {is_a}: {path}", where=where)
     return found
 
 
+def below(root: Path, folder: Path, path: Path, where: Where) -> Path:
+    """A file found in an accepted folder; RefusedError when it is a link that leads out of that folder and the root."""
+    found = path.resolve()
+    _require_below(found, (root.resolve(), folder.resolve()), path.name, where)
+    return found
+
+
+def _require_below(found: Path, bases: tuple[Path, ...], path: str, where: Where) -> None:
+    if not any(found.is_relative_to(base) for base in bases):
+        raise RefusedError(
+            f"{dotted(where)}: {path!r} leads out of the audit's root ({bases[0]})",
+            hint=f"move it below the root, or allow the folder with --root {found.parent}",
+            where=where,
+        )
+
+
 def _noun(kind: str) -> str:
     return "file or folder" if kind == "any" else kind
-
-
-def dotted(where: Where) -> str:
-    """The place in the spec as a user reads it: models.name.path."""
-    return ".".join(str(part) for part in where)
 
 
 def _near(path: Path) -> str:

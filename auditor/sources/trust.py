@@ -1,20 +1,23 @@
 """Trust: what may run is decided before anything is loaded, by consent that lies outside the spec."""
 
+import os
 from collections.abc import Iterable
-from pathlib import Path
 
-from auditor.errors import RefusedError, UsageError
+from auditor.errors import RefusedError
+from auditor.spec.policy import policy_file, user_policy
 from auditor.subject import ModelRef
 
-POLICY = Path("~/.config/auditor/policy.yaml")
+FORCE = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
 
 
 def require(models: Iterable[ModelRef], consented: frozenset[str]) -> None:
-    """Raise RefusedError unless each model of trust class `code` (or whose parent is) was consented to by name.
+    """Raise RefusedError unless each model of trust class `code` was consented to, by name or by digest.
 
-    A fine-tune is consented to by its own name or its parent's.
+    A fine-tune is consented to with its parent, or by itself. Refused too: an environment that lets torch unpickle.
     """
-    refused = [ref for ref in models if ref.trust == "code" and not ({ref.name, *_parents(ref)} & consented)]
+    if os.environ.get(FORCE):
+        raise RefusedError(f"refused: {FORCE} is set, which lets weights files run code", hint=f"unset {FORCE}")
+    refused = [ref for ref in models if ref.trust == "code" and not consented & set(_known_as(ref))]
     if not refused:
         return
     named = sorted({ref.parent.name if ref.parent else ref.name for ref in refused})
@@ -22,31 +25,15 @@ def require(models: Iterable[ModelRef], consented: frozenset[str]) -> None:
     flags = " ".join(f"--trust {name}" for name in named)
     raise RefusedError(
         f"refused: {what} (trust class `code`)",
-        hint=f"if you trust that code, run again with {flags}, or list {', '.join(named)} under `trust:` in {POLICY}",
+        hint=f"if you trust that code, run again with {flags}, or list it under `trust:` in {policy_file()}",
         where=("models", refused[0].name),
     )
 
 
-def consent(names: Iterable[str], policy: Path | None = None) -> frozenset[str]:
-    """The names consented to: those of the command line, and `trust: [..]` in the user's policy file, if it exists.
-
-    Raises UsageError when the policy file is not a mapping with a list of names under `trust`.
-    """
-    path = (policy or POLICY).expanduser()
-    if not path.exists():
-        return frozenset(names)
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        found = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")) or {}
-        listed = found.get("trust", [])
-        if not (isinstance(listed, list) and all(isinstance(name, str) for name in listed)):
-            raise ValueError(f"`trust:` holds {listed!r}")
-    except (YAMLError, AttributeError, ValueError) as error:
-        raise UsageError(f"{path}: expected a list of model names under `trust:`; {error}") from error
-    return frozenset(names) | frozenset(listed)
+def consent(names: Iterable[str]) -> frozenset[str]:
+    """What the user consented to: names given, and `trust:` of the policy file (SpecError if it is wrong)."""
+    return frozenset(names) | frozenset(user_policy().trust)
 
 
-def _parents(ref: ModelRef) -> tuple[str, ...]:
-    return (ref.parent.name, *_parents(ref.parent)) if ref.parent else ()
+def _known_as(ref: ModelRef) -> tuple[str, ...]:
+    return ref.name, ref.digest, *(_known_as(ref.parent) if ref.parent else ())

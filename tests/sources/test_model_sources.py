@@ -135,7 +135,7 @@ def test_paths_stay_inside_the_root(folder: Path, tmp_path_factory: pytest.TempP
     with pytest.raises(RefusedError, match="--root"):
         described(folder, "transformers", path="net")
     with pytest.raises(RefusedError, match="leads out"):
-        described(folder, "torchvision", arch="resnet18", weights="../w.pt")
+        described(folder / "net", "torchvision", arch="resnet18", weights="../w.pt")
     with pytest.raises(SourceError, match=r"no such file: net/w\.pt"):
         described(folder, "torchvision", arch="resnet18", weights="net/w.pt")
 
@@ -218,3 +218,13 @@ def test_digests_cover_what_changes_the_numbers_and_not_the_name(zoo: Path) -> N
     assert base.digest != other.digest
     assert base.digest == named.model_copy(update={"name": "x"}).digest
     assert ModelRef.model_validate_json(base.model_dump_json()) == base
+
+
+def test_absolute_paths_of_an_allowed_root_and_names_of_the_environment(
+    zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ZOO", str(zoo))
+    for path in (str(zoo / "resnet"), "${env:ZOO}/resnet"):
+        ref = described(tmp_path, "transformers", path=path)
+        assert models.load(ref, tmp_path).logits(torch.rand(1, 1, 8, 8)).shape == (1, 10)
+        assert "ZOO" in path or ref.files[0].path == f"{path}/model.safetensors"

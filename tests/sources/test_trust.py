@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from auditor.errors import RefusedError, UsageError
+from auditor.errors import RefusedError
 from auditor.sources.trust import consent, require
 from auditor.subject import ModelRef
 
@@ -36,12 +36,17 @@ def test_a_fine_tune_of_code_is_code() -> None:
     require([tuned], frozenset({"net"}))
 
 
-def test_consent_is_the_command_lines_and_the_policy_files(tmp_path: Path) -> None:
-    policy = tmp_path / "policy.yaml"
-    assert consent(["a"], policy) == {"a"}
-    policy.write_text("trust: [b, c]\n")
-    assert consent(["a"], policy) == {"a", "b", "c"}
-    for wrong in ("trust: yes\n", "- a\n", "trust: [1]\n", "trust: [\n"):
-        policy.write_text(wrong)
-        with pytest.raises(UsageError, match=r"policy\.yaml: expected a list of model names"):
-            consent([], policy)
+def test_consent_is_the_command_lines_and_the_policy_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert consent(["a"]) == {"a"}
+    policy = tmp_path / ".config" / "auditor" / "policy.yaml"
+    policy.parent.mkdir(parents=True)
+    policy.write_text("trust: [b, 'sha256:1f']\n")
+    assert consent(["a"]) == {"a", "b", "sha256:1f"}
+    require([model("net", "code").model_copy(update={"digest": "sha256:1f"})], consent([]))
+
+
+def test_an_environment_that_unpickles_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
+    with pytest.raises(RefusedError, match="unset TORCH_FORCE"):
+        require([], frozenset())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from auditor.errors import SourceError
 from auditor.sources.data.dataset import Dataset, Found, LeftOut, described, used_rows
 from auditor.sources.digest import tree_ref, verify
-from auditor.sources.paths import Where, inside
+from auditor.sources.paths import Where, below, inside
 from auditor.spec.model import DataEntry
 from auditor.spec.options import ImageFolderOptions
 from auditor.subject import DataRef
@@ -65,7 +65,7 @@ def _files(options: ImageFolderOptions, name: str, root: Path) -> tuple[Path, li
     folder = inside(root, options.path, where, "folder")
     listed = sorted(path for path in folder.glob("*/**/*") if path.suffix.lower() in SUFFIXES and path.is_file())
     for path in listed:
-        inside(root, path.relative_to(root.resolve()).as_posix(), where)
+        below(root, folder, path, where)
     if not listed:
         loose = sum(path.suffix.lower() in SUFFIXES for path in folder.iterdir())
         raise SourceError(

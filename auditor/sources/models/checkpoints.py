@@ -1,6 +1,7 @@
 """The history of a model from its checkpoints on disk, ordered by the step in their names."""
 
 import re
+from glob import glob
 from pathlib import Path
 
 from auditor.errors import SourceError
@@ -8,6 +9,7 @@ from auditor.sources.digest import file_ref, seal_model
 from auditor.sources.models.header import read_header
 from auditor.sources.paths import Where, dotted, inside
 from auditor.spec.model import ModelEntry
+from auditor.spec.references import expand
 from auditor.subject import FileRef, History, ModelRef
 
 
@@ -18,8 +20,8 @@ def with_checkpoints(ref: ModelRef, entry: ModelEntry, root: Path) -> ModelRef:
     a name has no number, or two have the same.
     """
     where: Where = ("models", entry.name, "history", "checkpoints")
-    base = root.resolve()
-    names = sorted(path.relative_to(base).as_posix() for path in base.glob(entry.checkpoints))
+    pattern = expand(entry.checkpoints)
+    names = sorted(glob(pattern, root_dir=root.resolve(), recursive=True))  # noqa: PTH207 - it may be absolute
     if len(names) < 2:
         raise SourceError(
             f"{dotted(where)}: expected at least 2 checkpoints, found {len(names)} that match {entry.checkpoints!r}",

@@ -11,10 +11,11 @@ from auditor.sources.digest import file_ref, file_sha256, require_declared, seal
 from auditor.sources.models.header import Shape, read_header
 from auditor.sources.models.loaded import LoadedModel, ready
 from auditor.sources.models.processor import steps_of
-from auditor.sources.paths import Where, dotted, inside
+from auditor.sources.paths import Where, below, dotted, inside
 from auditor.sources.steps import assumed, assumptions, overridden
 from auditor.spec.model import ModelEntry
 from auditor.spec.options import TransformersOptions
+from auditor.spec.references import expand
 from auditor.subject import FileRef, Modality, ModelRef
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def build(ref: ModelRef, root: Path) -> torch.nn.Module:
     options = TransformersOptions.model_validate(ref.entry["options"])
     state: dict[str, torch.Tensor] = {}
     for file in ref.files:
-        content = (root / file.path).read_bytes()
+        content = (root / expand(file.path)).read_bytes()
         _same(file, content, where)
         if file.path.endswith(".safetensors"):
             state.update(read(content))
@@ -117,7 +118,8 @@ def _complete(report: dict[str, Any], ref: ModelRef, where: Where) -> None:
 
 
 def _folder(root: Path, path: str, where: Where) -> Path:
-    looks_like_hub = path.count("/") == 1 and not path.startswith(".") and not (root / path.split("/")[0]).exists()
+    plain = expand(path)
+    looks_like_hub = plain.count("/") == 1 and plain[0] not in "./" and not (root / plain.split("/")[0]).exists()
     if looks_like_hub:
         raise SourceError(
             f"{dotted(where)}: no such folder: {path}",
@@ -178,12 +180,12 @@ def _weights(folder: Path, root: Path, options: TransformersOptions, name: str) 
     if options.weights is not None:
         return (file_ref(inside(root, options.weights, where), options.weights),)
     if (folder / WEIGHTS).exists():
-        path = f"{options.path}/{WEIGHTS}"
-        return (file_ref(inside(root, path, where), path),)
+        return (file_ref(below(root, folder, folder / WEIGHTS, where), f"{options.path}/{WEIGHTS}"),)
     if (folder / INDEX).exists():
         shards = sorted(set(map(str, read_json(folder / INDEX, where).get("weight_map", {}).values())))
-        paths = [f"{options.path}/{shard}" for shard in shards]
-        return tuple(file_ref(inside(root, path, where), path) for path in paths)
+        for shard in shards:
+            inside(folder, shard, where)
+        return tuple(file_ref(folder / shard, f"{options.path}/{shard}") for shard in shards)
     pickled = sorted(path.name for path in folder.glob("pytorch_model*.bin"))
     raise SourceError(
         f"{dotted(where)}: {options.path} holds no {WEIGHTS}" + (f", only {pickled[0]}" if pickled else ""),
@@ -195,7 +197,7 @@ def _weights(folder: Path, root: Path, options: TransformersOptions, name: str) 
 def _tensors(root: Path, weights: tuple[FileRef, ...], where: Where) -> dict[str, Shape]:
     stored: dict[str, Shape] = {}
     for file in weights:
-        stored.update(read_header(root / file.path, where))
+        stored.update(read_header(root / expand(file.path), where))
     return stored
 
 
@@ -286,6 +288,6 @@ def tokenizer_of(ref: ModelRef, root: Path) -> Any:
     options = TransformersOptions.model_validate(ref.entry["options"])
     for file in ref.files:
         if file.path.rsplit("/", 1)[-1] in TOKENIZER:
-            verify(file, file_sha256(root / file.path), where)
+            verify(file, file_sha256(root / expand(file.path)), where)
     folder = inside(root, options.path, where, "folder")
     return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
