@@ -113,7 +113,14 @@ class Check(Value, ABC):
 
     @classmethod
     def share(cls, name: str, hits: Sequence[bool], groups: Sequence[str] = (), of: str = "") -> Measurement:
-        """The share of examples that hit: counts, or with groups the mean over drawn groups."""
+        """The share of examples that hit: counts, or with groups the mean over drawn groups.
+
+        Where all groups agree (all hit, or none does) their mean shows no spread: the groups are then counted.
+        """
+        if groups and len(set(map(bool, hits))) == 1:
+            n = len(set(groups))
+            counted = cls.sampled(name, Counts(k=n if hits[0] else 0, n=n), of=of)
+            return counted.model_copy(update={"method": "wilson", "unit_of_resampling": "group"})
         if groups:
             return cls.over_examples(name, [float(hit) for hit in hits], groups, of)
         return cls.sampled(name, Counts(k=sum(map(bool, hits)), n=len(hits)), of=of)
