@@ -6,7 +6,7 @@ from typing import Literal
 from auditor.evidence import Evidence, Measurement, Moments
 from auditor.judge.intervals import Estimate, interval, is_sampled
 from auditor.judge.messages import say
-from auditor.judge.minimum import obstacle, units
+from auditor.judge.minimum import obstacle, too_few, units
 from auditor.judge.soundness import flaws
 from auditor.statistics import Interval, difference, paired, t_interval
 
@@ -34,7 +34,7 @@ def change(
     sign = 1 if better == "up" else -1
     common = None if now.censored or then.censored else _pairs(now, evidence, then, before)
     if common:
-        return _paired(now, common, sign, confidence)
+        return _paired(now, common, sign)
     return _unpaired(now, then, sign, confidence)
 
 
@@ -59,7 +59,7 @@ def _by_example(measurement: Measurement, evidence: Evidence) -> dict[str, float
     return dict(zip(evidence.examples, values, strict=True))
 
 
-def _paired(now: Measurement, common: tuple[list[float], ...], sign: int, confidence: float) -> Estimate:
+def _paired(now: Measurement, common: tuple[list[float], ...], sign: int) -> Estimate:
     mean, sd, n = paired(*common)
     moments = Moments(mean=sign * mean, sd=sd, n=n)
     differences = now.model_copy(
@@ -70,7 +70,7 @@ def _paired(now: Measurement, common: tuple[list[float], ...], sign: int, confid
         n=n,
         unit="example",
         at=lambda at: t_interval(moments.mean, moments.sd, n, at),
-        obstacle=obstacle(differences, confidence),
+        obstacle=too_few(differences),
         remark=say("paired", n=n),
     )
 

@@ -25,6 +25,8 @@ MESSAGES = {
     "too_few": "{n} {units} are too few to decide {metric}; at least {need} are needed.",
     "zero_width": "Every resampling gave the same {metric}, so its bootstrap interval has no width and cannot be "
     "trusted; more or more varied {units} would decide.",
+    "no_spread": "All {n} {units} gave the same {metric}, so its interval has no width and cannot be trusted; more or "
+    "more varied {units} would decide.",
     "skipped": "The check does not apply here: {reason}",
     "not_run": "The check was not run: {reason}",
     "error": "The check ended in error, so nothing is known of {metric}: {reason}",

@@ -14,26 +14,39 @@ def obstacle(measurement: Measurement, confidence: float) -> str:
     """Why this measurement can neither pass nor fail, in one sentence; "" if it can.
 
     Of a sampled number at least 30 examples, documents, groups or records (64 for a bootstrap; a proportion
-    decides at any n, but never by one trial), 5 seeds or 10 probes; a bootstrap must have some width.
+    decides at any n, but never by one trial), 5 seeds or 10 probes; and the interval must have some width.
     """
     if measurement.kind == "exact":
         return ""
     if measurement.kind == "unreplicated":
         return say("unreplicated", metric=measurement.name)
-    return "" if isinstance(measurement.distribution, Enclosure) else _of_sample(measurement, confidence)
+    if isinstance(measurement.distribution, Enclosure):
+        return ""
+    return too_few(measurement) or _no_spread(measurement, confidence)
 
 
-def _of_sample(measurement: Measurement, confidence: float) -> str:
+def too_few(measurement: Measurement) -> str:
+    """Why so few units cannot decide, or ""."""
     words = {"metric": measurement.name, "units": UNITS[measurement.unit_of_resampling]}
     n, need = units(measurement), _needed(measurement)
     if n < 2:
         return say("single", need=need, **words)
-    if n < need:
-        return say("too_few", n=n, need=need, **words)
-    if isinstance(measurement.distribution, Quantiles):
-        low, high = quantile_interval(measurement.distribution.values, confidence)
-        return say("zero_width", **words) if low == high else ""
-    return ""
+    return say("too_few", n=n, need=need, **words) if n < need else ""
+
+
+def _no_spread(measurement: Measurement, confidence: float) -> str:
+    """An interval without width promises a certainty that no sample gives. Equal seeds (a count of layers, say) are
+    let be: their number is small and known, and Student's interval is then what the policy asks.
+    """
+    words = {"metric": measurement.name, "units": UNITS[measurement.unit_of_resampling]}
+    match measurement.distribution:
+        case Quantiles(values=values):
+            low, high = quantile_interval(values, confidence)
+            return say("zero_width", **words) if low == high else ""
+        case Moments(sd=0.0, n=n) if measurement.unit_of_resampling != "seed":
+            return say("no_spread", n=n, **words)
+        case _:
+            return ""
 
 
 def units(measurement: Measurement) -> int:

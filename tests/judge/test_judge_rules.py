@@ -295,6 +295,12 @@ def test_rule_04_a_zero_width_bootstrap() -> None:
     assert "no width" in made.reason
 
 
+def test_rule_04_equal_examples_prove_nothing_but_equal_seeds_may() -> None:
+    assert verdict(rule(at_most=1.0), mean(0.0, sd=0.0)).outcome == "inconclusive"
+    assert verdict(rule(at_most=1.0), mean(0.0, sd=0.0, unit_of_resampling="group")).outcome == "inconclusive"
+    assert verdict(rule(at_most=0.0), mean(0.0, sd=0.0, n=5, unit_of_resampling="seed")).outcome == "pass"
+
+
 def test_rule_04_n_is_what_was_drawn_not_what_is_claimed() -> None:
     claimed = mean(9.0, n=29).model_copy(update={"n": 1000})
     assert verdict(rule(at_least=1.0), claimed).outcome == "inconclusive"
