@@ -13,7 +13,9 @@ class Value(BaseModel):
     Equality is by value; `canonical()` is its one JSON text, from which digests are made.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, ser_json_inf_nan="constants")
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", allow_inf_nan=False, ser_json_inf_nan="constants", defer_build=True
+    )
 
     def to_json(self) -> dict[str, Any]:
         """The value as plain JSON data (strings, numbers, lists, dictionaries)."""
