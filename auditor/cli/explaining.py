@@ -1,0 +1,84 @@
+"""A check in words: the page of `auditor explain` and of docs/checks, generated from its class."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from auditor.check import Check
+from auditor.evidence import Metric
+
+
+def page(name: str, check: type[Check]) -> str:
+    """The Markdown page of one check: question, definition, metrics, parameters, reading, limits, citation."""
+    return "\n".join(_lines(name, check)).rstrip() + "\n"
+
+
+def _lines(name: str, check: type[Check]) -> Iterator[str]:
+    about = check.about
+    yield from (f"# {name}", "", about.title + ".", "", f"*{about.question}*", "")
+    yield from _section("Definition", about.formula)
+    yield from _section("Method", about.method)
+    yield from _section("Metrics", *_metrics(check.metrics))
+    yield from _section("Parameters", *_parameters(check))
+    yield from _section("How to read it", about.reading)
+    yield from _section("Limits", about.limits)
+    yield from _section("Source", about.citation)
+    yield from _section("In a spec", "```yaml", "checks:", *_example(name, check), "```")
+
+
+def _section(title: str, *lines: str) -> Iterator[str]:
+    if any(lines):
+        yield from (f"## {title}", "", *lines, "")
+
+
+def _metrics(metrics: Iterable[Metric]) -> Iterator[str]:
+    yield from ("| metric | unit | better | interval | drawn at random | meaning |", "|---|---|---|---|---|---|")
+    for metric in metrics:
+        better = metric.better if metric.thresholdable else "descriptive"
+        cells = (f"`{metric.name}`", metric.unit, better, metric.interval, metric.resampling, metric.doc)
+        yield _row(cells)
+    yield from ("", "An expectation on a descriptive metric is a spec error.")
+
+
+def _parameters(check: type[Check]) -> Iterator[str]:
+    described = check.model_json_schema().get("properties", {})
+    if not described:
+        yield "None."
+        return
+    yield from ("| parameter | values | default | meaning |", "|---|---|---|---|")
+    for name, schema in described.items():
+        default = "required" if "default" not in schema else _plain(schema["default"])
+        yield _row((f"`{name}`", _values(schema), default, schema.get("description", "")))
+
+
+def _values(schema: dict[str, Any]) -> str:
+    if "enum" in schema:
+        return ", ".join(_plain(value) for value in schema["enum"])
+    if "const" in schema:
+        return _plain(schema["const"])
+    if "anyOf" in schema:
+        return " or ".join(_values(option) for option in schema["anyOf"])
+    if schema.get("type") == "array":
+        return f"list of {_values(schema.get('items', {}))}"
+    bounds = {"minimum": "at least", "exclusiveMinimum": "above", "maximum": "at most", "exclusiveMaximum": "below"}
+    words = [f"{word} {schema[key]:g}" for key, word in bounds.items() if key in schema]
+    return " ".join((str(schema.get("type", "any")), *words))
+
+
+def _plain(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, list):
+        return "[" + ", ".join(_plain(item) for item in value) + "]"
+    return str(value)
+
+
+def _row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+
+
+def _example(name: str, check: type[Check]) -> Iterator[str]:
+    yield f"  - use: {name}"
+    judged = next((metric for metric in check.metrics if metric.thresholdable), None)
+    if judged is not None:
+        bound = "at_least" if judged.better == "up" else "at_most"
+        yield f"    expect: {{{judged.name}: {{{bound}: ...}}}}"

@@ -1,0 +1,18 @@
+"""Running: an audit with its progress on the terminal, and the summary at its end."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from auditor import audit
+from auditor.cli.summary import show
+
+
+def run_audit(spec: Path, *, params: Mapping[str, str], quiet: bool, **options: Any) -> int:
+    """Run the audit of `spec`, print what happens and what came out, and return the exit code."""
+    console = Console(highlight=False)
+    outcome = audit.run(spec, params=params, **options)
+    show(console, outcome.report, outcome.folder)
+    return outcome.exit_code
