@@ -1,5 +1,5 @@
 """The command line: parse, call, print."""
 
-from auditor.cli.main import main
+from auditor.cli.entry import main
 
 __all__ = ["main"]
