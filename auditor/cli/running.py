@@ -7,12 +7,14 @@ from typing import Any
 from rich.console import Console
 
 from auditor import audit
+from auditor.cli.progress import told
 from auditor.cli.summary import show
 
 
 def run_audit(spec: Path, *, params: Mapping[str, str], quiet: bool, **options: Any) -> int:
     """Run the audit of `spec`, print what happens and what came out, and return the exit code."""
     console = Console(highlight=False)
-    outcome = audit.run(spec, params=params, **options)
+    with told(console, quiet=quiet) as on_event:
+        outcome = audit.run(spec, params=params, on_event=on_event, **options)
     show(console, outcome.report, outcome.folder)
     return outcome.exit_code

@@ -1,0 +1,135 @@
+"""Progress: the events of a run as bars on a terminal, or as plain lines in a log."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from time import monotonic
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from auditor.execute import protocol as say
+
+EVERY_SECONDS = 15.0
+
+
+@contextmanager
+def told(console: Console, *, quiet: bool = False) -> Iterator["Telling"]:
+    """What to give a run as `on_event`: bars where the console is a terminal, lines elsewhere, nothing when quiet."""
+    if quiet:
+        yield Telling(console)
+    elif console.is_terminal:
+        with _bars(console) as bars:
+            yield Bars(console, bars)
+    else:
+        yield Lines(console)
+
+
+class Telling:
+    """Hears the events of a run; this one keeps them to itself, but for what went wrong."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.titles: dict[str, str] = {}
+        self.failed: set[str] = set()
+
+    def __call__(self, event: say.Event) -> None:
+        """Take one event."""
+        match event:
+            case say.Begun():
+                self.titles[event.job] = event.title
+                self.begun(event)
+            case say.Progress():
+                self.moved(event)
+            case say.Finished():
+                self.finished(event)
+            case say.Failed():
+                self.failure(event)
+            case say.Note():
+                self.line(f"note: {event.text}")
+            case _:
+                pass  # Done: the job's end tells enough; Output: user code's prints stay in log.jsonl
+
+    def begun(self, event: say.Begun) -> None:
+        """A job was handed out."""
+
+    def moved(self, event: say.Progress) -> None:
+        """Part of a job is done."""
+
+    def finished(self, event: say.Finished) -> None:
+        """A job is over."""
+
+    def failure(self, event: say.Failed) -> None:
+        """A need has no result; said once a job and message."""
+        text = f"{self.titles.get(event.job, 'a job')}: {event.failure.kind}: {_first_line(event.failure.message)}"
+        if event.failure.kind != "not_applicable" and text not in self.failed:
+            self.failed.add(text)
+            self.line(text)
+
+    def line(self, text: str) -> None:
+        """One line of its own."""
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+class Lines(Telling):
+    """For logs: one line when a job begins and ends, and every 15 seconds while it lasts."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self._said: dict[str, float] = {}
+
+    def begun(self, event: say.Begun) -> None:
+        """Name the job."""
+        self._said[event.job] = monotonic()
+        self.line(f"{event.title} ...")
+
+    def moved(self, event: say.Progress) -> None:
+        """Say how far it is, now and then."""
+        if monotonic() - self._said.get(event.job, 0.0) >= EVERY_SECONDS:
+            self._said[event.job] = monotonic()
+            self.line(f"{self.titles.get(event.job, '')}: {_share(event)}")
+
+    def finished(self, event: say.Finished) -> None:
+        """Say how long it took."""
+        self.line(f"{self.titles.get(event.job, 'a job')}: {event.seconds:.1f} s")
+
+
+class Bars(Telling):
+    """For terminals: one bar for each job at work, with its elapsed and estimated time."""
+
+    def __init__(self, console: Console, bars: Progress) -> None:
+        super().__init__(console)
+        self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
+
+    def begun(self, event: say.Begun) -> None:
+        """A new bar."""
+        self._tasks[event.job] = self._bars.add_task(event.title, total=None)
+
+    def moved(self, event: say.Progress) -> None:
+        """Move its bar."""
+        if event.job in self._tasks:
+            self._bars.update(self._tasks[event.job], completed=event.done, total=event.total or None)
+
+    def finished(self, event: say.Finished) -> None:
+        """The bar becomes a line."""
+        if event.job in self._tasks:
+            self._bars.remove_task(self._tasks.pop(event.job))
+        self.line(f"{self.titles.get(event.job, 'a job')}: {event.seconds:.1f} s")
+
+
+def _bars(console: Console) -> Progress:
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=30),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+    )
+    return Progress(*columns, TimeRemainingColumn(), console=console, transient=True)
+
+
+def _share(event: say.Progress) -> str:
+    return f"{event.done} of {event.total}" if event.total else str(event.done)
+
+
+def _first_line(text: str) -> str:
+    return (text.splitlines() or [""])[0]

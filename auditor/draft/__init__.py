@@ -1,0 +1,1 @@
+"""Draft: a first spec from a look at the files, without loading anything."""

@@ -1,0 +1,57 @@
+"""Progress tells what is at work, how far it is and what failed, on terminals and in logs."""
+
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from auditor.cli import progress
+from auditor.evidence import Failure
+from auditor.execute import protocol as say
+
+EVENTS: tuple[say.Event, ...] = (
+    say.Begun(job="a", title="one sweep over eval"),
+    say.Progress(job="a", done=1, total=4),
+    say.Failed(job="a", key="k1", failure=Failure(kind="oom", message="out of memory\nlong trace")),
+    say.Failed(job="a", key="k2", failure=Failure(kind="oom", message="out of memory\nlong trace")),
+    say.Failed(job="a", key="k3", failure=Failure(kind="not_applicable", message="no pictures")),
+    say.Note(job="a", text="an entry was computed again"),
+    say.Output(job="a", text="hello from user code"),
+    say.Finished(job="a", seconds=2.5),
+)
+
+
+def _told(*, terminal: bool, quiet: bool = False) -> str:
+    out = StringIO()
+    with progress.told(Console(file=out, width=80, force_terminal=terminal, no_color=True), quiet=quiet) as hear:
+        for event in EVENTS:
+            hear(event)
+    return out.getvalue()
+
+
+def test_a_log_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "EVERY_SECONDS", 0.0)
+    assert _told(terminal=False).splitlines() == [
+        "one sweep over eval ...",
+        "one sweep over eval: 1 of 4",
+        "one sweep over eval: oom: out of memory",
+        "note: an entry was computed again",
+        "one sweep over eval: 2.5 s",
+    ]
+
+
+def test_a_long_job_is_mentioned_only_now_and_then() -> None:
+    assert "1 of 4" not in _told(terminal=False)
+
+
+def test_a_terminal_gets_a_bar_that_becomes_a_line() -> None:
+    text = _told(terminal=True)
+    assert "one sweep over eval: 2.5 s" in text
+    assert "━" in text
+
+
+def test_quiet_still_tells_what_failed() -> None:
+    assert _told(terminal=False, quiet=True).splitlines() == [
+        "one sweep over eval: oom: out of memory",
+        "note: an entry was computed again",
+    ]
