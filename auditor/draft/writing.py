@@ -65,7 +65,9 @@ def _model(ref: ModelRef, meeting: Meeting, root: Path, folder: Path) -> Iterato
     yield f"# {ref.architecture}, {ref.modality} {ref.task}, {ref.parameters:,} parameters, {ref.outputs} classes"
     yield from ("model:", f"  source: {ref.source}")
     yield from _options(ref.entry["options"], root, folder)
-    yield _noted(f"  sha256: {ref.files[0].sha256}", f"of {Path(ref.files[0].path).name}: the audit stops if it changes")
+    yield _noted(
+        f"  sha256: {ref.files[0].sha256}", f"of {Path(ref.files[0].path).name}: the audit stops if it changes"
+    )
     if ref.classes:
         yield f"  # classes in the order of the head: {_listed(ref.classes)}"
     elif meeting.classes:
@@ -83,11 +85,15 @@ def _transforms(ref: ModelRef) -> Iterator[str]:
         return
     origin = ref.preprocess.get("origin", {})
     assumed = any(source == "assumed" for source in origin.values())
-    yield "  # transforms:" + ("    # ASSUMED in part: the files do not say it all; uncomment what you know" if assumed else "")
+    yield "  # transforms:" + (
+        "    # ASSUMED in part: the files do not say it all; uncomment what you know" if assumed else ""
+    )
     for key in ("resize", "crop", "interpolation", "mean", "std", "channels"):
         value = _transform(key, ref.preprocess.get(key))
         if value is not None:
-            yield _noted(f"  #   {key}: {json.dumps(value)}", "ASSUMED" if origin.get(key) == "assumed" else origin.get(key, ""))
+            yield _noted(
+                f"  #   {key}: {json.dumps(value)}", "ASSUMED" if origin.get(key) == "assumed" else origin.get(key, "")
+            )
 
 
 def _transform(key: str, value: Any) -> Any:
@@ -114,10 +120,10 @@ def _checks(ref: ModelRef) -> Iterator[str]:
     yield "checks:"
     yield "  - id: performance"
     yield "    use: task.performance"
-    yield _noted("    # expect: {accuracy: \">= 0.90\"}", "your own bound; without one the number is only shown")
+    yield _noted('    # expect: {accuracy: ">= 0.90"}', "your own bound; without one the number is only shown")
     if ref.history is None:
-        yield "# The training history is unknown, so nothing is said on traceability and optimizability. Where there are"
-        yield "# checkpoints, add to the model:  history: {checkpoints: \"checkpoints/step-*.safetensors\"}"
+        yield "# The training history is unknown, so traceability and optimizability stay untested. Where there are"
+        yield '# checkpoints, add to the model:  history: {checkpoints: "checkpoints/step-*.safetensors"}'
 
 
 def _options(options: dict[str, Any], root: Path, folder: Path, notes: dict[str, str] | None = None) -> Iterator[str]:
