@@ -101,7 +101,7 @@ def plan(spec: Path, params: Sequence[str], **options: Any) -> None:
 @click.option(
     "--format", "formats", multiple=True, type=click.Choice(["html", "pdf", "junit"]), help="Only these pages."
 )
-def render(folder: Path, formats: Sequence[str]) -> None:
+def render(folder: Path, formats: Sequence[Any]) -> None:
     """Write the pages of a finished run again, from its results.json."""
     from auditor.cli.rendering import render_run
 
@@ -116,7 +116,7 @@ def checks(names: bool) -> None:
     from auditor.registry import Registry
 
     registry = Registry()
-    width = max(len(name) for name in registry.names())
+    width = max((len(name) for name in registry.names()), default=0)
     for name in registry.names():
         click.echo(name if names else f"{name:{width}}  {registry.summary(name)}")
 

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from auditor.errors import UsageError
+from auditor.spec.model import Format
 
 
-def render_run(folder: Path, formats: tuple[str, ...] = ()) -> tuple[Path, ...]:
+def render_run(folder: Path, formats: tuple[Format, ...] = ()) -> tuple[Path, ...]:
     """Write the pages of the run in `folder` (or of the results.json named); all formats by default."""
     from auditor.report import folder as pages
 
@@ -15,4 +16,4 @@ def render_run(folder: Path, formats: tuple[str, ...] = ()) -> tuple[Path, ...]:
             f"{run}: expected the folder of a finished run, found no results.json there",
             hint="name a folder below runs/, e.g. runs/NAME/latest",
         )
-    return tuple(pages.write(run, formats or ("html", "pdf", "junit")))
+    return pages.write(run, formats or ("html", "pdf", "junit"))

@@ -68,9 +68,8 @@ def test_it_finds_its_checks(installed: Path, tmp_path: Path) -> None:
 
 
 def _report() -> Report:
-    about = About(
-        title="Performance", question="Are the digits read?", formula="k / n", method="m", reading="r", limits="l", citation="c"
-    )  # fmt: skip
+    words = dict.fromkeys(("title", "formula", "method", "reading", "limits", "citation"), "words")
+    about = About(question="Are the digits read?", **words)
     verdict = Verdict(
         metric="accuracy", expect=">= 0.9", outcome="pass", set_by="a.yaml:3", value=0.95, low=0.92, high=0.97, n=300
     )
