@@ -50,34 +50,33 @@ def _choosing(command: Any) -> Any:
 @SPEC
 @_reading
 @_choosing
-@click.option("--out", type=click.Path(path_type=Path), help="Where run folders are made.  [default: runs]")
+@click.option("--out", default="runs", type=click.Path(path_type=Path), help="Where run folders go.  [default: runs]")
 @click.option("--offline", is_flag=True, help="Open no network connection.")
 @click.option("--fresh", is_flag=True, help="Compute everything anew, whatever is stored.")
 @click.option("-j", "workers", default=1, type=click.IntRange(1, 64), metavar="N", help="Workers.  [default: 1]")
 @click.option("-q", "--quiet", is_flag=True, help="Print only the summary.")
-def run(spec: Path, params: Sequence[str], quiet: bool, **options: Any) -> int:
+def run(spec: Path, quiet: bool, **flags: Any) -> int:
     """Run an audit and write its report.
 
     A run that was stopped continues from what is already computed.
     """
     from auditor.cli.running import run_audit
 
-    return run_audit(spec, params=_pairs(params), quiet=quiet, **options)
+    return run_audit(spec, _options(**flags), quiet=quiet)
 
 
 @auditor.command()
 @click.argument("specs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @_reading
-def validate(specs: Sequence[Path], params: Sequence[str], roots: Sequence[Path], env: Sequence[str]) -> int:
+def validate(specs: Sequence[Path], **flags: Any) -> int:
     """Check specs: every error with its place, what was expected and what was found."""
     from auditor import audit
     from auditor.errors import AuditorError
 
-    worst = 0
+    options, worst = _options(**flags), 0
     for spec in specs:
         try:
-            for line in audit.validate(spec, params=_pairs(params), roots=roots, env=env):
-                click.echo(f"{spec}: {line}")
+            audit.validate(spec, options)
             click.echo(f"{spec}: valid")
         except AuditorError as error:
             click.echo(str(error), err=True)
@@ -89,11 +88,11 @@ def validate(specs: Sequence[Path], params: Sequence[str], roots: Sequence[Path]
 @SPEC
 @_reading
 @_choosing
-def plan(spec: Path, params: Sequence[str], **options: Any) -> None:
+def plan(spec: Path, **flags: Any) -> None:
     """Show what would run: the passes, what is shared, what is stored already, and what each step costs."""
     from auditor import audit
 
-    click.echo(audit.plan(spec, params=_pairs(params), **options))
+    click.echo(audit.plan(spec, _options(**flags)))
 
 
 @auditor.command()
@@ -164,6 +163,15 @@ def init(model: Path | None, data: Path | None, out: Path) -> None:
     from auditor.cli.starting import write_spec
 
     click.echo(write_spec(model, data, out))
+
+
+def _options(
+    params: Sequence[str], roots: Sequence[Path], env: Sequence[str], trust: Sequence[str] = (), **others: Any
+) -> Any:
+    """The flags of a command as the options of an audit."""
+    from auditor.audit import Options
+
+    return Options(params=_pairs(params), roots=tuple(roots), env=frozenset(env), trust=frozenset(trust), **others)
 
 
 def _pairs(params: Sequence[str]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from time import monotonic
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from auditor.audit.journal import Planned
 from auditor.execute import protocol as say
 
 EVERY_SECONDS = 15.0
@@ -32,9 +33,11 @@ class Telling:
         self.titles: dict[str, str] = {}
         self.failed: set[str] = set()
 
-    def __call__(self, event: say.Event) -> None:
+    def __call__(self, event: say.Event | Planned) -> None:
         """Take one event."""
         match event:
+            case Planned():
+                self.planned(event)
             case say.Begun():
                 self.titles[event.job] = event.title
                 self.begun(event)
@@ -48,6 +51,9 @@ class Telling:
                 self.line(f"note: {event.text}")
             case _:
                 pass  # Done: the job's end tells enough; Output: user code's prints stay in log.jsonl
+
+    def planned(self, event: Planned) -> None:
+        """How much there is to do."""
 
     def begun(self, event: say.Begun) -> None:
         """A job was handed out."""
@@ -77,6 +83,10 @@ class Lines(Telling):
         super().__init__(console)
         self._said: dict[str, float] = {}
 
+    def planned(self, event: Planned) -> None:
+        """Say what is stored and what is left."""
+        self.line(_work(event))
+
     def begun(self, event: say.Begun) -> None:
         """Name the job."""
         self._said[event.job] = monotonic()
@@ -100,6 +110,12 @@ class Bars(Telling):
         super().__init__(console)
         self._bars = bars
         self._tasks: dict[str, TaskID] = {}
+        self._whole: TaskID | None = None
+
+    def planned(self, event: Planned) -> None:
+        """The bar of the whole audit."""
+        self.line(_work(event))
+        self._whole = self._bars.add_task("audit", total=event.jobs) if event.jobs else None
 
     def begun(self, event: say.Begun) -> None:
         """A new bar."""
@@ -114,6 +130,8 @@ class Bars(Telling):
         """The bar becomes a line."""
         if event.job in self._tasks:
             self._bars.remove_task(self._tasks.pop(event.job))
+        if self._whole is not None:
+            self._bars.advance(self._whole)
         self.line(f"{self.titles.get(event.job, 'a job')}: {event.seconds:.1f} s")
 
 
@@ -125,6 +143,11 @@ def _bars(console: Console) -> Progress:
         TextColumn("left"),
     )
     return Progress(*columns, TimeRemainingColumn(), console=console, transient=True)
+
+
+def _work(event: Planned) -> str:
+    jobs = "nothing to compute" if not event.jobs else f"{event.jobs} job{'s' if event.jobs > 1 else ''} to do"
+    return f"{jobs}; stored already: {event.stored} of the checks' results" if event.stored else jobs
 
 
 def _share(event: say.Progress) -> str:

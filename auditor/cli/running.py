@@ -1,8 +1,6 @@
 """Running: an audit with its progress on the terminal, and the summary at its end."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -11,10 +9,10 @@ from auditor.cli.progress import told
 from auditor.cli.summary import show
 
 
-def run_audit(spec: Path, *, params: Mapping[str, str], quiet: bool, **options: Any) -> int:
+def run_audit(spec: Path, options: audit.Options, *, quiet: bool = False) -> int:
     """Run the audit of `spec`, print what happens and what came out, and return the exit code."""
     console = Console(highlight=False)
     with told(console, quiet=quiet) as on_event:
-        outcome = audit.run(spec, params=params, on_event=on_event, **options)
+        outcome = audit.run(spec, options, on_event)
     show(console, outcome.report, outcome.folder)
     return outcome.exit_code

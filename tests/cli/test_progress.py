@@ -5,11 +5,13 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
+from auditor.audit.journal import Planned
 from auditor.cli import progress
 from auditor.evidence import Failure
 from auditor.execute import protocol as say
 
-EVENTS: tuple[say.Event, ...] = (
+EVENTS: tuple[say.Event | Planned, ...] = (
+    Planned(jobs=3, stored=2),
     say.Begun(job="a", title="one sweep over eval"),
     say.Progress(job="a", done=1, total=4),
     say.Failed(job="a", key="k1", failure=Failure(kind="oom", message="out of memory\nlong trace")),
@@ -32,6 +34,7 @@ def _told(*, terminal: bool, quiet: bool = False) -> str:
 def test_a_log_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "EVERY_SECONDS", 0.0)
     assert _told(terminal=False).splitlines() == [
+        "3 jobs to do; stored already: 2 of the checks' results",
         "one sweep over eval ...",
         "one sweep over eval: 1 of 4",
         "one sweep over eval: oom: out of memory",
