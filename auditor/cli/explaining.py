@@ -1,10 +1,22 @@
 """A check in words: the page of `auditor explain` and of docs/checks, generated from its class."""
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from auditor.check import Check
 from auditor.evidence import Metric
+from auditor.registry import Registry
+
+
+def pages(registry: Registry) -> dict[str, str]:
+    """File name -> text of the pages of all checks, and of the page that lists them."""
+    names = registry.names()
+    listed = [f"- [{name}]({name}.md): {registry.summary(name)}" for name in names]
+    head = ["# The checks", "", "Written by `make docs` from the code; `auditor explain ID` prints one.", ""]
+    return {"README.md": "\n".join((*head, *listed)) + "\n"} | {
+        f"{name}.md": page(name, registry.check(name)) for name in names
+    }
 
 
 def page(name: str, check: type[Check]) -> str:
@@ -82,3 +94,10 @@ def _example(name: str, check: type[Check]) -> Iterator[str]:
     if judged is not None:
         bound = "at_least" if judged.better == "up" else "at_most"
         yield f"    expect: {{{judged.name}: {{{bound}: ...}}}}"
+
+
+if __name__ == "__main__":
+    import sys
+
+    for file, text in pages(Registry(plugins={})).items():
+        (Path(sys.argv[1]) / file).write_text(text, encoding="utf-8")
