@@ -92,10 +92,11 @@ class Store:
         """Remember how long a job took."""
         self._write(self._seconds / key[:2] / key, (f"{seconds:.3f}".encode(),))
 
-    def tidy(self) -> None:
-        """Remove what killed writers left behind more than an hour ago."""
+    def prepare(self) -> None:
+        """Make the folder and remove what killed writers left in it over an hour ago. StoreError if it is not ours."""
+        self._write(self.root / "version", (_MAGIC,))
         for path in self.root.glob(f"*/*/{_NEW}*"):
-            with contextlib.suppress(FileNotFoundError):  # another run tidies too
+            with contextlib.suppress(OSError):  # another run removes it too
                 if time() - path.stat().st_mtime > _STALE_SECONDS:
                     path.unlink()
 

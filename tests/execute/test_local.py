@@ -1,6 +1,11 @@
 """Workers from outside: a run end to end, and each fault in its own outcome."""
 
 import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import fakes
@@ -109,15 +114,46 @@ def test_a_run_goes_on_from_what_is_done(bench):
     assert [event.title for event in bench.events if isinstance(event, Begun)] == ["bad"]
 
 
-def test_an_interruption_keeps_what_is_done_and_kills_the_worker(bench):
-    def interrupt(event):
-        if isinstance(event, Begun) and event.title == "slow":
-            raise KeyboardInterrupt
+def from_the_callback() -> None:
+    raise KeyboardInterrupt
 
-    found = bench.run(entry("a"), entry("slow", fault="hang"), entry("c", rows=50), on_event=interrupt)
+
+def from_the_keyboard() -> None:
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+@pytest.mark.parametrize("interrupt", [from_the_callback, from_the_keyboard])
+def test_an_interruption_keeps_what_is_done_and_kills_the_worker(bench, interrupt):
+    def on_event(event):
+        if isinstance(event, Begun) and event.title == "slow":
+            interrupt()
+
+    found = bench.run(entry("a"), entry("slow", fault="hang"), entry("c", rows=50), on_event=on_event)
     assert isinstance(found["a"], Evidence)
     assert found["slow"].kind == found["c"].kind == "interrupted"
     assert not processes_of(bench.root)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_workers_end_when_the_parent_is_killed(bench):
+    code = (
+        "import fakes; from bench import Bench; from pathlib import Path\n"
+        f"bench = Bench(Path({str(bench.root)!r}))\n"
+        "bench.run(fakes.entry('a', fault='grandchild_hang'), on_event=lambda event: print(event.kind, flush=True))\n"
+    )
+    command = [sys.executable, "-c", f"import sys; sys.path[:0] = {sys.path!r}\n{code}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        for line in parent.stdout:
+            if line.startswith("finished"):
+                break
+        while len(processes_of(bench.root)) < 3:  # the parent, its worker, and the worker's child
+            time.sleep(0.02)
+        parent.kill()
+    deadline = time.monotonic() + 5
+    while (left := processes_of(bench.root)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert not left
 
 
 def test_a_corrupt_artifact_is_made_again_and_said(bench):

@@ -162,6 +162,8 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path):
     (tmp_path / "cache").write_text("a file")
     with pytest.raises(StoreError, match="cannot be written"):
         Store(tmp_path / "cache").put(KEY, Stranger())
+    with pytest.raises(StoreError, match="cannot be written"):
+        Store(tmp_path / "cache").prepare()
 
 
 def test_many_writers_of_one_key_leave_a_whole_entry(store: Store):
@@ -207,5 +209,5 @@ def test_old_leftovers_are_removed_and_fresh_ones_left(store: Store):
     for name, age in (("old", 7200), ("fresh", 60)):
         (folder / f".new-{name}").write_text("")
         os.utime(folder / f".new-{name}", (time.time() - age,) * 2)
-    store.tidy()
+    store.prepare()
     assert sorted(path.name for path in folder.iterdir()) == [".new-fresh", KEY]
