@@ -12,6 +12,7 @@ from auditor.results import Report
 from auditor.subject import DataRef, ModelRef
 
 MAX_LABELS = 24
+MAX_FILES = 3
 Facts = tuple[tuple[str, str], ...]
 
 
@@ -109,9 +110,10 @@ def data_card(data: DataRef) -> Card:
 
 
 def _digests(ref: ModelRef | DataRef) -> Facts:
-    files = [(shorten(file.path, 70), file.sha256) for file in ref.files[:8]]
-    more = [("", f"and {len(ref.files) - 8} more files, each with its digest in results.json")]
-    return (("all of it", ref.digest), *files, *(more if len(ref.files) > 8 else []))
+    files = [(shorten(file.path, 60), file.sha256) for file in ref.files[:MAX_FILES]]
+    left = len(ref.files) - MAX_FILES
+    more = [("", f"and {messages.plural(left, 'more file', 'more files')}, each with its digest in results.json")]
+    return (("all of it, sha256", ref.digest.removeprefix("sha256:")), *files, *(more if left > 0 else []))
 
 
 def provenance(report: Report) -> tuple[tuple[str, Facts], ...]:

@@ -119,7 +119,7 @@ def _name_lines(axes: Axes, lines: Sequence[Line]) -> None:
     for height, (_, at, text) in zip(heights, ends, strict=True):
         axes.text(
             1.02, height, label(text, _DIRECT_LENGTH), transform=axes.transAxes, va="center",
-            color=style.line_style(at)[0], fontweight=600,
+            color=style.line_style(at)[0],
         )  # fmt: skip
 
 

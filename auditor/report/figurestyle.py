@@ -60,7 +60,7 @@ def register_fonts() -> frozenset[int]:
     place = Path(tempfile.mkdtemp(prefix="auditor-fonts-"))
     atexit.register(shutil.rmtree, place, ignore_errors=True)
     points: set[int] = set()
-    for name in ("IBMPlexSans-Regular", "IBMPlexSans-SemiBold"):
+    for name in ("IBMPlexSans-Regular",):
         unpacked = TTFont(io.BytesIO(templates.font(name)), recalcTimestamp=False)
         unpacked.flavor = None
         unpacked.save(place / f"{name}.ttf", reorderTables=False)

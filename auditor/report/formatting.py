@@ -46,15 +46,16 @@ def signed(value: float, decimals: int) -> str:
 
 
 def decimals_for(low: float, high: float) -> int:
-    """Decimals that give the half width of an interval two significant digits.
+    """Decimals that give the half width of an interval two significant digits, or one from 5 on.
 
-    >>> decimals_for(0.68, 0.92), decimals_for(0.108, 0.196), decimals_for(700, 900)
-    (2, 3, 0)
+    >>> decimals_for(0.68, 0.92), decimals_for(0.108, 0.196), decimals_for(0, 0.0148), decimals_for(700, 900)
+    (2, 3, 3, 0)
     """
     half = abs(high - low) / 2
     if half == 0:
         return _decimals_of(high)
-    return min(6, max(0, 1 - math.floor(math.log10(half))))
+    power = math.floor(math.log10(half))
+    return min(6, max(0, (1 if half < 5 * 10**power else 0) - power))
 
 
 def interval(value: float | None, low: float | None, high: float | None) -> tuple[str, str]:

@@ -1,9 +1,9 @@
 """One section a check, always in the same order: question, verdict, figures, how to read, method, limits, reproduce."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 
 from auditor.evidence import Failure
-from auditor.judge.verdict import Outcome, Verdict
+from auditor.judge.verdict import Outcome, Shown, Verdict
 from auditor.report import blockviews, expectations, formatting, messages, naming
 from auditor.report.blockviews import BlockView
 from auditor.report.expectations import Expectation
@@ -27,32 +27,21 @@ class Strip:
 
 
 @dataclass(frozen=True)
-class Bound:
-    """One verdict in the table of expectations of a check."""
-
-    metric: str
-    of: str
-    bound: str
-    value: str
-    interval: str
-    margin: str
-    n: str
-    outcome: Outcome
-    waived: bool
-    remarks: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One line of the table of measurements."""
+class Row:
+    """One line of the table of measurements: what was found, and where something was expected, how that ended."""
 
     metric: str
     of: str
     value: str
     interval: str
+    how: str
     unit: str
     n: str
-    how: str
+    bound: str = ""
+    margin: str = ""
+    outcome: Outcome | None = None
+    waived: bool = False
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,16 +55,18 @@ class Section:
     pillar: str
     sentence: str
     strip: Strip
-    bounds: tuple[Bound, ...]
-    bounds_more: int
     rows: tuple[tuple[BlockView, ...], ...]
-    measured: tuple[Measured, ...]
-    measured_more: int
+    table: tuple[Row, ...]
+    table_more: int
     docs: tuple[tuple[str, str], ...]
     params: tuple[tuple[str, str], ...]
     advice: tuple[str, ...]
     failure: tuple[str, Failure] | None = None
-    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def short(self) -> bool:
+        """Whether there is nothing but a reason to tell: the section needs no page of its own."""
+        return not self.rows and not self.table
 
 
 def sections(report: Report) -> tuple[Section, ...]:
@@ -87,20 +78,17 @@ def sections(report: Report) -> tuple[Section, ...]:
 def _section(report: Report, check: Result, title: str) -> Section:
     rows = expectations.of_check(check)
     worst = min(rows, key=lambda row: expectations.rank(row.worst), default=None)
-    verdicts = sorted(check.verdicts, key=expectations.rank) if len(check.verdicts) > MAX_ROWS else check.verdicts
+    table = _table(check)
     missed = {v.metric for v in check.verdicts if expectations.shown_outcome(v) in ("fail", "warn")}
     return Section(
         check=check, anchor=naming.anchor(check), title=title, question=check.question or check.about.question,
         pillar=messages.PILLAR_WORDS[check.pillar], sentence=messages.CHECK_SENTENCES[check.outcome],
         strip=_strip(report, check, worst),
-        bounds=tuple(_bound(check, verdict) for verdict in verdicts[:MAX_ROWS]),
-        bounds_more=max(0, len(verdicts) - MAX_ROWS),
         rows=pair([blockviews.view(block) for block in check.blocks]),
-        measured=_measured(check), measured_more=max(0, len(check.measurements) - MAX_ROWS),
+        table=table[:MAX_ROWS], table_more=max(0, len(table) - MAX_ROWS),
         docs=_docs(check), params=_params(check),
         advice=tuple(sentence(check.what_to_try[m]) for m in sorted(missed) if check.what_to_try.get(m)),
         failure=(messages.FAILURES[check.failure.kind], check.failure) if check.failure else None,
-        notes=check.notes,
     )  # fmt: skip
 
 
@@ -173,31 +161,39 @@ def _ruler(verdict: Verdict) -> Ruler | None:
     return ruler(verdict.value, verdict.bound, verdict.low, verdict.high, up=up)
 
 
-def _bound(check: Result, verdict: Verdict) -> Bound:
-    value, interval = formatting.interval(verdict.value, verdict.low, verdict.high)
-    replaced = f"replaces {formatting.bound(verdict.replaced)}" if verdict.replaced else ""
-    remarks = (
-        f"set by {expectations.set_by(verdict)}", replaced, "loosened" if verdict.loosened else "",
-        "severity warn" if verdict.severity == "warn" else "", verdict.why, verdict.reason, verdict.would_decide,
+def _table(check: Result) -> tuple[Row, ...]:
+    """Every verdict with what it judged, the worst first; then what was measured and not judged."""
+    found = {(m.name, m.of): m for m in check.measurements}
+    judged = []
+    for verdict in sorted(check.verdicts, key=expectations.rank):
+        measured = found.get((verdict.metric, verdict.of))
+        row = _row(measured) if measured else Row(verdict.metric, shorten(verdict.of, 60), "", "", "", "", "")
+        judged.append(_judged(row, verdict))
+    seen = {(verdict.metric, verdict.of) for verdict in check.verdicts}
+    return (*judged, *(_row(m) for key, m in found.items() if key not in seen))
+
+
+def _row(found: Shown) -> Row:
+    value, interval = formatting.interval(found.value, found.low, found.high)
+    unit = messages.UNITS[found.unit_of_resampling][found.n != 1]
+    return Row(
+        found.name, shorten(found.of, 60), f"≥ {value}" if found.censored else value, interval,
+        messages.KINDS[found.kind], found.unit, f"{formatting.count(found.n)} {unit}".strip(),
     )  # fmt: skip
-    return Bound(
-        metric=verdict.metric, of=shorten(verdict.of, 60), bound=formatting.bound(verdict.expect), value=value,
-        interval=interval, margin=_margin(verdict), n=expectations.sample(check, verdict)[0],
-        outcome=expectations.shown_outcome(verdict), waived=verdict.waived,
+
+
+def _judged(row: Row, verdict: Verdict) -> Row:
+    replaced = f"replaces {formatting.bound(verdict.replaced)}" if verdict.replaced else ""
+    adjusted = f"p {formatting.number(verdict.p, 2)} after Holm" if verdict.p is not None else ""
+    remarks = (
+        verdict.reason, verdict.would_decide, adjusted, f"bound set by {expectations.set_by(verdict)}", verdict.why,
+        replaced, "loosened" if verdict.loosened else "", "severity warn" if verdict.severity == "warn" else "",
+    )  # fmt: skip
+    return replace(
+        row, bound=formatting.bound(verdict.expect), margin=_margin(verdict), waived=verdict.waived,
+        outcome=expectations.shown_outcome(verdict),
         remarks=tuple(shorten(remark, 300) for remark in remarks if remark),
     )  # fmt: skip
-
-
-def _measured(check: Result) -> tuple[Measured, ...]:
-    rows = []
-    for found in check.measurements[:MAX_ROWS]:
-        value, interval = formatting.interval(found.value, found.low, found.high)
-        unit = messages.UNITS[found.unit_of_resampling][found.n != 1]
-        how = messages.KINDS[found.kind] or messages.INTERVAL_METHODS[found.method]
-        value = f"≥ {value}" if found.censored else value
-        n = f"{formatting.count(found.n)} {unit}".strip()
-        rows.append(Measured(found.name, shorten(found.of, 60), value, interval, found.unit, n, how))
-    return tuple(rows)
 
 
 def _docs(check: Result) -> tuple[tuple[str, str], ...]:

@@ -46,12 +46,12 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class PillarCell:
+class PillarRow:
     """One pillar of the matrix: how many of its checks ended how."""
 
     pillar: Pillar
     word: str
-    outcomes: tuple[tuple[Outcome, int], ...]
+    counts: tuple[tuple[Outcome, int], ...]
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ class Summary:
     left_out: int
     bounds: str
     findings: tuple[Finding, ...]
-    matrix: tuple[PillarCell, ...]
+    outcomes: tuple[Outcome, ...]
+    matrix: tuple[PillarRow, ...]
     not_tested: tuple[NotTested, ...]
     not_tested_more: int
 
@@ -74,12 +75,14 @@ def summarize(report: Report) -> Summary:
     chosen = everything
     if len(everything) > MAX_EXPECTATIONS:
         chosen = tuple(sorted(everything, key=lambda row: expectations.rank(row.worst)))[:MAX_EXPECTATIONS]
+    ended = tuple(outcome for outcome in messages.MARKS if any(check.outcome == outcome for check in report.checks))
     return Summary(
         rows=tuple(_row(row, names) for row in chosen),
         left_out=len(everything) - len(chosen),
         bounds=bounds_sentence(report),
         findings=_findings(report, everything, names),
-        matrix=tuple(_pillar(report, pillar) for pillar in PILLARS),
+        outcomes=ended,
+        matrix=tuple(_pillar(report, pillar, ended) for pillar in PILLARS),
         not_tested=report.not_tested[:MAX_NOT_TESTED],
         not_tested_more=max(0, len(report.not_tested) - MAX_NOT_TESTED),
     )
@@ -108,10 +111,10 @@ def _row(row: Expectation, names: dict[str, str]) -> Row:
     )  # fmt: skip
 
 
-def _pillar(report: Report, pillar: Pillar) -> PillarCell:
+def _pillar(report: Report, pillar: Pillar, ended: tuple[Outcome, ...]) -> PillarRow:
     found = [check.outcome for check in report.checks if check.pillar == pillar]
-    counts = tuple((outcome, found.count(outcome)) for outcome in messages.MARKS if outcome in found)
-    return PillarCell(pillar, messages.PILLAR_WORDS[pillar], counts)
+    counts = tuple((outcome, found.count(outcome)) for outcome in ended)
+    return PillarRow(pillar, messages.PILLAR_WORDS[pillar], counts)
 
 
 def _findings(report: Report, rows: tuple[Expectation, ...], names: dict[str, str]) -> tuple[Finding, ...]:
