@@ -39,10 +39,14 @@ def scaled(values: Map, percentile: float = 99.0) -> Map:
     return found
 
 
-def overlay(picture: Pixels, values: Map, strength: float = 0.65) -> Pixels:
-    """The map (same height and width, in [0, 1]) in colour over the picture in grey: RGB of the picture's shape."""
+def overlay(picture: Pixels, values: Map) -> Pixels:
+    """The map (same height and width, in [0, 1]) in colour over the picture in grey: RGB of the picture's shape.
+
+    The stronger the map, the more it covers, so that the picture stays readable where the map says little.
+    """
     grey = picture.astype(np.float64).mean(axis=2, keepdims=True)
-    found: Pixels = ((1 - strength) * grey + strength * colours(values)).round().astype(np.uint8)
+    cover = 0.35 + 0.45 * np.clip(values, 0, 1)[..., None]
+    found: Pixels = ((1 - cover) * grey + cover * colours(values)).round().astype(np.uint8)
     return found
 
 
