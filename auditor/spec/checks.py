@@ -36,7 +36,13 @@ class Checks:
                 hint = did_you_mean(use, self.catalogue.names(), "checks")
                 self.found.add(node.mark, f"unknown check {use!r}", hint)
                 return None
-            self.classes[use] = self.catalogue.check(use)
+            try:
+                self.classes[use] = self.catalogue.check(use)
+            except ImportError as error:
+                self.found.add(
+                    node.mark, f"the check {use!r} cannot be imported: {error}", "mend or uninstall its plug-in"
+                )
+                return None
         return self.classes[use]
 
     def resolve(self, name: str, layers: list[Node]) -> CheckEntry | Skipped | None:

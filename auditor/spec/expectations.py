@@ -114,7 +114,7 @@ def _short(metric: Named, node: Node, found: Findings) -> Bound | None:
 
 def _number(metric: Named, node: Node, found: Findings) -> float | None:
     try:
-        return convert(*quantity(node.raw), metric.unit)
+        return convert(*quantity(node.raw.strip().removesuffix(metric.unit)), metric.unit)
     except ValueError as error:
         found.add(node.mark, f"{metric.name}: {error}", _unit_hint(metric))
         return None

@@ -75,6 +75,11 @@ class Layers:
 
     def _extend(self, item: Node) -> None:
         text = item.raw
+        if "${" in text:
+            hint = "name the file or preset itself"
+            self.found.add(item.mark, f"`extends` takes no references, found {text!r}", hint, unread=True)
+            self.found.incomplete = True
+            return
         if text.startswith("auditor:"):
             self._preset(item, text.removeprefix("auditor:"))
             return

@@ -95,6 +95,8 @@ class _Reading:
                 self.found.add(None, f"-p {name}: the spec declares no such parameter", hint)
             else:
                 declared[name] = self._given(name, value, declared[name])
+        alone = References({}, self.env, self.found)  # a parameter may name the environment, not another parameter
+        declared = {name: alone.resolve(node) for name, node in declared.items()}
         references = References(declared, self.env, self.found)
         return [_resolved(node, references) for node in nodes]
 
@@ -102,6 +104,8 @@ class _Reading:
         source = Source(f"-p {name}={value}", f"-p {name}", (str(value),), old.mark.source.path)
         try:
             read = scalar(value) if isinstance(value, str) else value
+            if read is not None and not isinstance(read, (str, int, float)):
+                raise ValueError("expected one number or text, found a list or mapping")
         except ValueError as error:
             self.found.add(None, f"-p {name}={value}: {error}")
             return old
@@ -122,8 +126,10 @@ class _Reading:
         if not entries.models and not self.found.incomplete:
             hint = "for instance: model: {source: transformers, path: models/mine}"
             self.found.add(draft.root.mark, "the spec names no model", hint)
-        given = fields.get("defaults")
-        defaults = given.entries if given and set(given.entries) <= set(Defaults.model_fields) else {}
+        defaults = fields["defaults"].entries if "defaults" in fields else {}
+        for kind in Defaults.model_fields:
+            if (chosen := defaults.get(kind)) and chosen.raw:
+                entries.known(kind, chosen)
         checks = Checks(self.catalogue, entries, models, defaults, self.found)
         resolved = [checks.resolve(name, layers) for name, layers in draft.checks.items()]
         checks.order(draft.checks)

@@ -52,20 +52,21 @@ class References:
             value = self._param(match[1])
             if value is not None and not value.entries and not value.items:
                 return value.raw
-            self._check(node, match)
+            if not _ENV.fullmatch(match[0]):
+                self._unknown(node, match)
             return match[0]
 
         filled = _REFERENCE.sub(fill, text)
+        for name in sorted(names_in(filled)):  # in the filled text: parameters may not smuggle a reference in
+            self._check_env(node, name)
         return replace(node, value=filled, raw=filled)
 
     def _param(self, inner: str) -> Node | None:
         return self.params.get(inner.removeprefix("params.")) if inner.startswith("params.") else None
 
-    def _check(self, node: Node, match: re.Match[str]) -> None:
+    def _unknown(self, node: Node, match: re.Match[str]) -> None:
         inner = match[1]
-        if env := _ENV.fullmatch(match[0]):
-            self._check_env(node, env[1])
-        elif inner.startswith("params."):
+        if inner.startswith("params."):
             name = inner.removeprefix("params.")
             hint = did_you_mean(name, list(self.params), "declared under params")
             self.found.add(node.mark, f"unknown parameter {name!r} in {match[0]}", hint, unread=True)
