@@ -52,7 +52,7 @@ def _declared(model: ModelRef, data: DataRef, declared: dict[str, str]) -> dict[
 
 
 def _by_name(model: ModelRef, found: tuple[str, ...]) -> dict[str, int] | None:
-    exact = {name: place for place, name in enumerate(model.classes)}
+    exact = {name: place for place, name in enumerate(model.classes) if model.classes.count(name) == 1}
     if set(found) <= set(exact):
         return {label: exact[label] for label in found}
     folded = {name.casefold(): place for name, place in exact.items()}

@@ -36,6 +36,12 @@ def test_by_name_but_for_case() -> None:
         match(model("Cat", "CAT", "dog"), data("cat", "dog"))
 
 
+def test_a_name_that_two_outputs_share_is_no_match() -> None:
+    assert match(model("crane", "dog", "crane"), data("dog")).labels == {"dog": 1}
+    with pytest.raises(SourceError, match="do not fit the head"):
+        match(model("crane", "dog", "crane"), data("dog", "crane"))
+
+
 def test_integers_are_indices() -> None:
     assert match(model("dog", "cat"), data("1", "0")).labels == {"0": 0, "1": 1}
     assert match(model(outputs=12), data("2", "10")).labels == {"2": 2, "10": 10}

@@ -1,6 +1,5 @@
 """A .pt file is outlined without running anything; modules, bombs and repeated views never reach torch.load."""
 
-import io
 import os
 import pickle
 import zipfile
@@ -12,7 +11,7 @@ import pytest
 import torch
 
 from auditor.errors import RefusedError, SourceError
-from auditor.sources.models.pickled import load_archive, read_archive
+from auditor.sources.models.pickled import load_pickled, read_pickled
 from auditor.sources.models.state import describe_state, prefix_of, without_prefix
 
 WHERE = ("models", "m", "weights")
@@ -36,13 +35,13 @@ def repacked(path: Path, change: Any, compression: int = zipfile.ZIP_STORED) -> 
 def test_the_outline_is_that_of_torch(tmp_path: Path) -> None:
     net = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
     path = saved(tmp_path / "w.pt", net.state_dict())
-    nest, tensors = read_archive(path, WHERE)
+    nest, tensors = read_pickled(path, WHERE)
     assert nest == ""
     assert {name: shape.shape for name, shape in tensors.items()} == {
         name: tuple(tensor.shape) for name, tensor in net.state_dict().items()
     }
     assert describe_state(path, WHERE).parameters == sum(p.numel() for p in net.parameters())
-    loaded = load_archive(path.read_bytes(), WHERE)
+    loaded = load_pickled(path.read_bytes(), WHERE)
     assert all(torch.equal(loaded[name], tensor) for name, tensor in net.state_dict().items())
 
 
@@ -53,7 +52,7 @@ def test_wrappers_are_opened_and_said(tmp_path: Path) -> None:
     assert stored.nest == "state_dict" and prefix_of(stored.tensors) == "module.model."
     assert set(without_prefix(stored.tensors, "module.model.")) == {"weight", "bias"}
     assert len(stored.remarks()) == 2
-    assert set(load_archive(path.read_bytes(), WHERE)) == set(state)
+    assert set(load_pickled(path.read_bytes(), WHERE)) == set(state)
 
 
 def test_a_pickled_module_is_refused_with_the_lines_that_save_it_anew(tmp_path: Path) -> None:
@@ -116,10 +115,30 @@ def test_torchscript_is_told_by_content(tmp_path: Path) -> None:
         describe_state(path, WHERE)
 
 
+def old_format(path: Path, value: Any) -> Path:
+    torch.save(value, path, _use_new_zipfile_serialization=False)
+    return path
+
+
+def test_the_format_before_torch_1_6(tmp_path: Path) -> None:
+    state = torch.nn.Linear(3, 2).state_dict()
+    path = old_format(tmp_path / "w.pth", {"state_dict": state})
+    stored = describe_state(path, WHERE)
+    assert {name: shape.shape for name, shape in stored.tensors.items()} == {"weight": (2, 3), "bias": (2,)}
+    assert torch.equal(load_pickled(path.read_bytes(), WHERE)["weight"], state["weight"])
+    with pytest.raises(SourceError, match=r"needs torch\.nn"):
+        describe_state(old_format(path, torch.nn.Linear(2, 2)), WHERE)
+    with pytest.raises(RefusedError, match="of a storage of 1 "):
+        describe_state(old_format(path, {"a": torch.zeros(1).expand(1 << 20, 1 << 20)}), WHERE)
+    content = old_format(path, state).read_bytes()
+    for wrong in (content[:-4], content + b"more", content[:40]):
+        path.write_bytes(wrong)
+        with pytest.raises(RefusedError, match=r"w\.pth"):
+            describe_state(path, WHERE)
+
+
 def test_another_file_is_refused(tmp_path: Path) -> None:
-    buffer = io.BytesIO()
-    torch.save({"a": torch.zeros(2)}, buffer, _use_new_zipfile_serialization=False)
-    (tmp_path / "w.pt").write_bytes(buffer.getvalue())
+    (tmp_path / "w.pt").write_bytes(pickle.dumps({"a": 1}))
     with pytest.raises(SourceError, match="neither safetensors nor a state dict"):
         describe_state(tmp_path / "w.pt", WHERE)
 
@@ -128,4 +147,4 @@ def test_the_force_variable_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     path = saved(tmp_path / "w.pt", {"a": torch.zeros(2)})
     monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
     with pytest.raises(RefusedError, match="unset TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"):
-        load_archive(path.read_bytes(), WHERE)
+        load_pickled(path.read_bytes(), WHERE)

@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import struct
 import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 NESTS = ("state_dict", "model_state_dict", "model", "net")
 FORCE = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
 RATIO = 4
+ZIP = b"PK\x03\x04"
+LEGACY = pickle.dumps(0x1950A86A20F9469CFC6C, protocol=2)
 SIZES = {
     "DoubleStorage": 8, "FloatStorage": 4, "HalfStorage": 2, "BFloat16Storage": 2, "LongStorage": 8, "IntStorage": 4,
     "ShortStorage": 2, "CharStorage": 1, "ByteStorage": 1, "BoolStorage": 1,
@@ -37,6 +40,11 @@ class _Storage:
     kind: str
     key: str
     count: int
+
+    @property
+    def bytes(self) -> int:
+        """The bytes of its elements."""
+        return self.count * SIZES[self.kind]
 
 
 @dataclass(frozen=True)
@@ -77,11 +85,11 @@ class _Foreign(Exception):
 
 
 class _Reader(pickle.Unpickler):
-    """Builds outlines of tensors, and refuses every other global; `sizes` are the bytes of the storages by key."""
+    """Builds outlines of tensors, and refuses every other global; `storages` is what the tensors lie in, by key."""
 
-    def __init__(self, content: bytes, sizes: Mapping[str, int]) -> None:
-        super().__init__(io.BytesIO(content))
-        self._sizes = sizes
+    def __init__(self, stream: Any) -> None:
+        super().__init__(stream)
+        self.storages: dict[str, _Storage] = {}
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in KNOWN:
@@ -89,15 +97,21 @@ class _Reader(pickle.Unpickler):
         return _Global(name)
 
     def persistent_load(self, pid: Any) -> _Storage:
-        kind, global_, key, _, count = pid
-        if kind != "storage" or not isinstance(global_, _Global) or global_.name not in SIZES:
+        kind, global_, key, _, count, *view = pid
+        if kind != "storage" or not isinstance(global_, _Global) or global_.name not in SIZES or any(view):
             raise pickle.UnpicklingError(f"an unknown storage {pid!r}")
-        if int(count) * SIZES[global_.name] > self._sizes.get(str(key), 0):
-            raise pickle.UnpicklingError(f"storage {key} claims {count} elements, more than the file holds")
-        return _Storage(global_.name, str(key), int(count))
+        storage = _Storage(global_.name, str(key), int(count))
+        if self.storages.setdefault(storage.key, storage) != storage:
+            raise pickle.UnpicklingError(f"two storages {key}")
+        return storage
 
 
-def read_archive(path: Path, where: Where) -> tuple[str, dict[str, Shape]]:
+def is_pickled(start: bytes) -> bool:
+    """Whether a file that begins so was written by torch.save: a zip archive, or the format before torch 1.6."""
+    return start.startswith((ZIP, LEGACY))
+
+
+def read_pickled(path: Path, where: Where) -> tuple[str, dict[str, Shape]]:
     """The tensors of a state dict saved by torch.save, and the key of the wrapper that held them ("" for none).
 
     Nothing in the file can run: only tensors, storages and dictionaries are understood. Raises RefusedError for a
@@ -105,27 +119,24 @@ def read_archive(path: Path, where: Where) -> tuple[str, dict[str, Shape]]:
     save it anew), TorchScript, an exported program, and anything unsound.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
-            prefix = _sniffed(archive, path, where)
-            _sized(archive, path, where)
-            data = f"{prefix}data/"
-            sizes = {entry.filename.removeprefix(data): entry.file_size for entry in archive.infolist()}
-            found = _Reader(archive.read(f"{prefix}data.pkl"), sizes).load()
+        with path.open("rb") as stream:
+            legacy = stream.read(len(LEGACY)) == LEGACY
+        found = _legacy(path) if legacy else _archived(path, where)
     except _Foreign as error:
         raise SourceError(
             f"{dotted(where)}: expected a state dict, found a pickle that needs {error}: {path.name}",
             hint=RESAVE.format(name=path.name),
             where=where,
         ) from error
-    except (zipfile.BadZipFile, pickle.UnpicklingError, KeyError, EOFError) as error:
+    except (zipfile.BadZipFile, pickle.UnpicklingError, KeyError, EOFError, struct.error) as error:
         raise RefusedError(f"{dotted(where)}: {path.name} is not a sound state dict: {error}", where=where) from error
     except (ValueError, TypeError, IndexError, AttributeError, RecursionError, MemoryError) as error:
         raise RefusedError(f"{dotted(where)}: {path.name} holds a malformed pickle: {error}", where=where) from error
     return _tensors(found, path, where)
 
 
-def load_archive(content: bytes, where: Where) -> "dict[str, torch.Tensor]":
-    """The state dict of bytes that `read_archive` has accepted, through torch.load(weights_only=True) on the CPU."""
+def load_pickled(content: bytes, where: Where) -> "dict[str, torch.Tensor]":
+    """The state dict of bytes that `read_pickled` has accepted, through torch.load(weights_only=True) on the CPU."""
     import torch
 
     if os.environ.get(FORCE):
@@ -144,6 +155,41 @@ def unnested(found: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
         if isinstance(found.get(key), Mapping):
             return key, found[key]
     return "", found
+
+
+def _archived(path: Path, where: Where) -> Any:
+    """The object of a zip archive, whose storages are its entries data/KEY."""
+    with zipfile.ZipFile(path) as archive:
+        prefix = _sniffed(archive, path, where)
+        _sized(archive, path, where)
+        reader = _Reader(io.BytesIO(archive.read(f"{prefix}data.pkl")))
+        found = reader.load()
+        held = {entry.filename: entry.file_size for entry in archive.infolist()}
+    for key, storage in reader.storages.items():
+        if storage.bytes > held.get(f"{prefix}data/{key}", 0):
+            raise pickle.UnpicklingError(f"storage {key} claims {storage.count} elements, more than the file holds")
+    return found
+
+
+def _legacy(path: Path) -> Any:
+    """The object of a file from before torch 1.6: magic number, version, system, object, storage keys, then for each
+    key its count (8 bytes) and its elements, up to the end of the file."""
+    with path.open("rb") as stream:
+        for _ in range(3):
+            _Reader(stream).load()
+        reader = _Reader(stream)
+        found = reader.load()
+        keys = [str(key) for key in _Reader(stream).load()]
+        if sorted(keys) != sorted(reader.storages):
+            raise pickle.UnpicklingError("its storages are not those that it lists")
+        for key in keys:
+            (count,) = struct.unpack("<q", stream.read(8))
+            if count != reader.storages[key].count:
+                raise pickle.UnpicklingError(f"storage {key} holds {count} elements, not {reader.storages[key].count}")
+            stream.seek(reader.storages[key].bytes, io.SEEK_CUR)
+        if stream.tell() != path.stat().st_size:
+            raise pickle.UnpicklingError(f"its storages end at byte {stream.tell()} of {path.stat().st_size}")
+    return found
 
 
 def _sniffed(archive: zipfile.ZipFile, path: Path, where: Where) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from auditor.errors import SourceError
 from auditor.sources.digest import verify
 from auditor.sources.models.header import Shape, read_header
+from auditor.sources.models.pickled import is_pickled, load_pickled, read_pickled
 from auditor.sources.paths import Where, dotted
 from auditor.subject import FileRef, ModelRef, Trust
 
@@ -42,11 +43,9 @@ class Stored:
 def describe_state(path: Path, where: Where) -> Stored:
     """What a .safetensors or .pt file holds, told apart by content. Raises SourceError or RefusedError."""
     with path.open("rb") as stream:
-        start = stream.read(4)
-    if start == b"PK\x03\x04":
-        from auditor.sources.models.pickled import read_archive
-
-        nest, tensors = read_archive(path, where)
+        start = stream.read(32)
+    if is_pickled(start):
+        nest, tensors = read_pickled(path, where)
         return Stored(tensors, "restricted", nest)
     if path.suffix != ".safetensors":
         raise SourceError(
@@ -61,14 +60,12 @@ def load_state(path: Path, ref: FileRef, where: Where) -> "dict[str, torch.Tenso
     """The state dict in the very bytes whose sha256 is `ref`'s; wrappers {state_dict: ...} are opened."""
     content = path.read_bytes()
     verify(ref, hashlib.sha256(content).hexdigest(), where)
-    if content[:4] != b"PK\x03\x04":
+    if not is_pickled(content[:32]):
         from safetensors.torch import load
 
         tensors: dict[str, torch.Tensor] = load(content)
         return tensors
-    from auditor.sources.models.pickled import load_archive
-
-    return load_archive(content, where)
+    return load_pickled(content, where)
 
 
 def prefix_of(names: Mapping[str, Any]) -> str:
