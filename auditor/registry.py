@@ -66,12 +66,6 @@ class Registry:
         return found
 
 
-def artifact_names(cls: type[Check]) -> frozenset[str]:
-    """The artifacts that measure() asks for: its keyword-only parameters without `seed`."""
-    parameters = inspect.signature(cls.measure).parameters.values()
-    return frozenset(each.name for each in parameters if each.kind is each.KEYWORD_ONLY) - {"seed"}
-
-
 def _installed() -> dict[str, str]:
     found: dict[str, str] = {}
     for point in entry_points(group=GROUP):

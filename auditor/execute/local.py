@@ -32,6 +32,7 @@ from auditor.subject import Subject
 OnEvent = Callable[[Event], None]
 _START_SECONDS = 120.0
 _POLL_SECONDS = 0.1
+_SLOW_PARTS = 2
 
 
 class Executor(Protocol):
@@ -232,6 +233,15 @@ class _Shift:
             self._waiting[:0] = [_Task(rest.job, (key,)) for key in left]
         else:
             self._fail(rest, failure)
+            self._give_up_if_slow(rest.job, failure)
+
+    def _give_up_if_slow(self, job: Job, failure: Failure) -> None:
+        """When two parts of a sweep are too slow alone, the sweep itself is: the other parts do not wait in turn."""
+        late = [key for key in job.produces if key in self.failures and self.failures[key].kind == "timeout"]
+        if failure.kind == "timeout" and len(late) >= _SLOW_PARTS:
+            for task in [task for task in self._waiting if task.job.key == job.key]:
+                self._waiting.remove(task)
+                self._fail(task, failure)
 
     def _fail(self, task: _Task, failure: Failure) -> None:
         for key in task.produces:

@@ -146,13 +146,12 @@ def _jobs(walk: _Walk) -> tuple[Job, ...]:
 
 
 def _job(group: list[Need[Any]], walk: _Walk) -> Job:
-    group = sorted(group, key=lambda need: need.key)
     first = group[0]
     produces = tuple(need.key for need in group)
     waiting = {check_id for key in produces for check_id in walk.checks[key]}
     is_sweep = isinstance(first, Probe)
     return Job(
-        key=sha256({"sweep": produces}) if is_sweep else first.key,
+        key=sha256({"sweep": sorted(produces)}) if is_sweep else first.key,
         kind="sweep" if is_sweep else "measure" if isinstance(first, Measure) else "build",
         title=", ".join(dict.fromkeys(need.title for need in group)),
         produces=produces,
