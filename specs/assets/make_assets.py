@@ -9,18 +9,19 @@ writes, beside this file and from scratch (seeded, CPU, under a minute):
 """
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from PIL import Image
 from safetensors.torch import save_file
-from sklearn.datasets import load_digits
-from sklearn.model_selection import train_test_split
 from torch.nn.functional import cross_entropy
 from transformers import ResNetConfig, ResNetForImageClassification
+
+from auditor.sources.data import describe, load
+from auditor.sources.models.processor import steps_of
+from auditor.spec.model import DataEntry
 
 HERE = Path(__file__).resolve().parent
 SEED = 0
@@ -51,11 +52,12 @@ def net() -> ResNetForImageClassification:
     return ResNetForImageClassification(config)
 
 
-def pictures(pixels: NDArray[np.float64]) -> torch.Tensor:
-    """What the model sees of 8 x 8 digits with values 0 to 16: bilinear, scaled to [0, 1], normalized."""
-    grey = np.round(pixels * (255 / 16)).astype(np.uint8)
-    resized = [np.asarray(Image.fromarray(one).resize((SIDE, SIDE), Image.Resampling.BILINEAR)) for one in grey]
-    return ((torch.tensor(np.stack(resized)).float() / 255 - MEAN) / STD).unsqueeze(1)
+def digits(part: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Pictures as the model sees them and labels, of the audit's own train or test split."""
+    data = load(describe(DataEntry(name=part, source="sklearn", options={"name": "digits", "split": part}), HERE), HERE)
+    steps, _ = steps_of(PROCESSOR, channels=1)
+    seen = [steps.normalized(steps.pixels(data.fetch(row))) for row in range(data.rows)]
+    return torch.tensor(np.stack(seen)), torch.tensor([int(label) for label in data.labels])
 
 
 def batches(rows: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
@@ -94,24 +96,24 @@ def main() -> None:
     """Train once, and write the two model folders."""
     torch.manual_seed(SEED)
     torch.set_num_threads(1)
-    bunch = load_digits()
-    train, test = train_test_split(np.arange(1797), test_size=0.3, random_state=0, stratify=bunch.target)
-    inputs, labels = pictures(bunch.images), torch.tensor(bunch.target)
+    inputs, labels = digits("train")
+    test_inputs, test_labels = digits("test")
     model = net().train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK, weight_decay=0.0)
     kept = {FIRST + EVERY * index for index in range(CHECKPOINTS)}
-    drawn = batches(len(train), torch.Generator().manual_seed(SEED))
+    drawn = batches(len(labels), torch.Generator().manual_seed(SEED))
     for step, batch in zip(range(1, max(kept) + 1), drawn, strict=False):
-        rows = torch.as_tensor(train)[batch]
+        for group in optimizer.param_groups:
+            group["lr"] = PEAK * (1 + math.cos(math.pi * (step - 1) / max(kept))) / 2
         optimizer.zero_grad()
-        cross_entropy(model(inputs[rows]).logits, labels[rows]).backward()
+        cross_entropy(model(inputs[batch]).logits, labels[batch]).backward()
         optimizer.step()
         if step == EARLY:
             write(model, HERE / "digits-early")
-            print(f"early    step {step:4d}  accuracy {accuracy(model, inputs[test], labels[test]):.3f}")
+            print(f"early    step {step:4d}  accuracy {accuracy(model, test_inputs, test_labels):.3f}")
         if step in kept:
             checkpoint(model, step)
-            print(f"         step {step:4d}  accuracy {accuracy(model, inputs[test], labels[test]):.3f}")
+            print(f"         step {step:4d}  accuracy {accuracy(model, test_inputs, test_labels):.3f}")
     write(model, HERE / "digits-shipped")
 
 

@@ -1,0 +1,120 @@
+"""traceability.change_rate: a healthy twin passes, a layer out of step and a run that does not settle are seen."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from histories import changes, run
+
+from auditor.artifacts.trajectory import Trajectory
+from auditor.checks.traceability.change_rate import ChangeRate
+from auditor.evidence import Evidence
+from auditor.methods.training.recipe import Settings
+from auditor.methods.training.train import train
+
+BOUND = 2.1  # healthy runs stay below
+
+
+def value(evidence: Evidence, name: str) -> float:
+    return next(found.value for found in evidence.measurements if found.name == name)
+
+
+def seeds(count: int, **given: object) -> Trajectory:
+    runs = tuple(run(changes=_steady(scale=1 + place / 10, **given)) for place in range(count))
+    return Trajectory("finetune", tuple(one.changes for one in runs), runs)
+
+
+def _steady(scale: float = 1.0, fast: float = 1.0):  # type: ignore[no-untyped-def]
+    decay = np.linspace(1.0, 0.2, 20)[:, None]
+    rates = scale * decay * np.array([[1.0, 1.3, 0.8 * fast]])
+    found = changes(rates, np.full((20, 3), 100.0))
+    return replace(found, lr=1e-3 * decay[:, 0])
+
+
+def test_a_healthy_twin_of_five_seeds_stays_inside_the_healthy_range() -> None:
+    evidence = ChangeRate().measure(trajectory=seeds(5))
+    assert value(evidence, "early_rate_ratio") == pytest.approx(1.3)
+    assert value(evidence, "early_rate_ratio") <= BOUND
+    assert value(evidence, "stability") == pytest.approx(0, abs=1e-9)
+    assert value(evidence, "final_to_peak") == pytest.approx(0.2, abs=0.03)
+    assert {(m.kind, m.n, m.unit_of_resampling) for m in evidence.measurements} == {("sampled", 5, "seed")}
+
+
+def test_one_history_gives_exact_facts() -> None:
+    evidence = ChangeRate().measure(trajectory=Trajectory("checkpoints", (_steady(),), (), ("new.weight",), ()))
+    assert {(m.kind, m.n) for m in evidence.measurements} == {("exact", 1)}
+    assert "1 tensors appear or change shape after the first checkpoint: new.weight." in evidence.notes
+    assert "Learning rates are not known here." in evidence.notes
+
+
+def test_a_layer_that_moves_a_hundred_times_faster_is_seen() -> None:
+    evidence = ChangeRate().measure(trajectory=seeds(5, fast=100.0))
+    assert value(evidence, "early_rate_ratio") > 9
+
+
+@pytest.mark.parametrize("kind", ["l2", "l1", "elementwise"])
+def test_a_planted_learning_rate_is_seen_in_a_real_run_in_every_norm(kind: str) -> None:
+    healthy, planted = (_trained(factor) for factor in (1.0, 100.0))
+    check = ChangeRate(kind=kind)
+    ratios = [value(check.measure(trajectory=found), "early_rate_ratio") for found in (healthy, planted)]
+    assert ratios[0] <= 2.6  # tiny layers of 8 units scatter more than real ones
+    assert ratios[1] >= 9
+
+
+class _Cloud:
+    rows = 64
+
+    def batch(self, rows):  # type: ignore[no-untyped-def]
+        generator = torch.Generator().manual_seed(0)
+        labels = torch.arange(64) % 4
+        inputs = torch.randn(64, 16, generator=generator) + torch.eye(4, 16)[labels] * 3
+        return inputs[list(rows)], labels[list(rows)]
+
+
+class _Scaled(torch.nn.Linear):
+    """A layer whose stored weight is `factor` times smaller than the one it works with: its rate is multiplied."""
+
+    factor = 1.0
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.linear(inputs, self.weight * self.factor, self.bias)
+
+
+def _trained(factor: float) -> Trajectory:
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        middle = _Scaled(32, 32)
+        layers = (torch.nn.Linear(16, 32), torch.nn.ReLU(), middle, torch.nn.ReLU(), torch.nn.Linear(32, 4))
+    with torch.no_grad():
+        middle.weight /= factor
+    middle.factor = factor
+    module = torch.nn.Sequential(*layers)
+    found = train(module, module, _Cloud(), _Cloud(), Settings(steps=40, batch_size=16, lr=1e-3), 1)
+    return Trajectory("finetune", (found.changes,), (found,))
+
+
+def test_a_run_that_diverged_is_said_and_its_rates_end_there() -> None:
+    broken = changes([[1.0] * 3] * 4 + [[np.inf] * 3], [[10.0] * 3] * 5)
+    runs = (run(changes=broken, diverged_at=50), run())
+    evidence = ChangeRate().measure(trajectory=Trajectory("finetune", (broken, _steady()), runs))
+    assert "1 of 2 runs diverged: seed 1 at step 50." in evidence.notes
+    assert all(np.isfinite(found.value) for found in evidence.measurements)
+
+
+def test_without_two_intervals_nothing_is_measured_and_it_is_said() -> None:
+    short = changes([[1.0]], [[1.0]])
+    evidence = ChangeRate().measure(trajectory=Trajectory("finetune", (short,), (run(changes=short),)))
+    assert evidence.measurements == ()
+    assert "1 of 1 histories have fewer than two intervals and are left out." in evidence.notes
+
+
+def test_a_model_that_never_moves_measures_no_ratio() -> None:
+    still = changes([[0.0] * 3] * 5, [[10.0] * 3] * 5)
+    evidence = ChangeRate().measure(trajectory=Trajectory("checkpoints", (still,)))
+    assert {found.name for found in evidence.measurements} == {"change_rate", "change_rate_p95"}
+    assert any("early_rate_ratio is not measured" in note for note in evidence.notes)
+
+
+def test_the_figures_are_a_curve_a_map_and_bars() -> None:
+    assert [block.kind for block in ChangeRate().measure(trajectory=seeds(5)).blocks] == ["lines", "heatmap", "bars"]
