@@ -96,11 +96,10 @@ def data_card(data: DataRef) -> Card:
         table = [(name, str(at), formatting.count(data.counts.get(name, 0))) for at, name in names.items()]
     facts = [
         ("Rows", f"{formatting.count(data.used)} used of {formatting.count(data.rows)}"),
-        ("Kind", f"{data.modality}, {data.task.replace('_', ' ')}"),
-        ("Source", data.source),
+        ("Source", f"{data.source}, {data.modality}, {data.task.replace('_', ' ')}"),
         ("Classes", formatting.count(len(data.classes)) if data.classes else ""),
         ("Unit of resampling", "group" if data.grouped else "example"),
-        ("Unreadable rows", formatting.count(data.corrupt)),
+        ("Unreadable rows", formatting.count(data.corrupt) if data.corrupt else ""),
         ("Options", readable({key: value for key, value in data.entry.items() if key != "source"})),
     ]
     return Card(

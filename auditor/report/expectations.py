@@ -77,7 +77,7 @@ def sample(check: Result, verdict: Verdict) -> tuple[str, str]:
     found = next((m for m in check.measurements if (m.name, m.of) == (verdict.metric, verdict.of)), None)
     if found is not None and found.kind == "exact":
         return "exact", "no sampling"
-    if verdict.n is None:
+    if verdict.n is None or (found is not None and found.method == "enclosure"):
         return "", ""
     one, many = messages.UNITS[found.unit_of_resampling] if found else ("", "")
     return formatting.count(verdict.n), one if verdict.n == 1 else many

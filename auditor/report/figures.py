@@ -93,6 +93,7 @@ def _lines(axes: Axes, block: Lines) -> None:
         axes.set_xscale("log", nonpositive="mask")
     if block.y_log:
         axes.set_yscale("log", nonpositive="mask")
+    style.plain_ticks(axes.xaxis, axes.yaxis)
     axes.set_xlabel(label(block.x_label, 60))
     axes.set_ylabel(label(block.y_label, 44))
     axes.grid(visible=True, which="major")
@@ -191,8 +192,7 @@ def _heatmap(canvas: Canvas, axes: Axes, block: Heatmap) -> None:
     values = np.array([[np.nan if cell is None else cell for cell in row] for row in block.values], dtype=float)
     values = values.reshape(len(block.rows), len(block.columns))
     image = axes.imshow(values, cmap=style.colours(block.diverging), norm=_norm(block, values), aspect="auto")
-    axes.set_facecolor(style.LINE)
-    _ticks(axes, block)
+    _ticks(axes, block, canvas.get_figwidth() * 25.4)
     axes.set_xlabel(label(block.x_label, 60))
     axes.set_ylabel(label(block.y_label, 44))
     for side in axes.spines.values():
@@ -203,6 +203,7 @@ def _heatmap(canvas: Canvas, axes: Axes, block: Heatmap) -> None:
     bar = canvas.colorbar(image, ax=axes, fraction=0.05, aspect=24, pad=0.02)
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=2)
+    style.plain_ticks(bar.ax.yaxis)
     if block.value_label:
         bar.set_label(label(block.value_label, 40))
 
@@ -221,13 +222,20 @@ def _norm(block: Heatmap, values: np.ndarray) -> Normalize:
     return Normalize(low, high if high > low else low + 1)
 
 
-def _ticks(axes: Axes, block: Heatmap) -> None:
-    rows, columns = style.thinned(len(block.rows), 40), style.thinned(len(block.columns), 24)
+def _ticks(axes: Axes, block: Heatmap, width: float) -> None:
+    rows = style.thinned(len(block.rows), 40)
     small = len(block.rows) > 24
     axes.set_yticks(rows, [label(middle(block.rows[i], 28), 28) for i in rows], fontsize=6.5 if small else 8)
-    names = [label(middle(block.columns[j], 16), 16) for j in columns]
-    turned = sum(len(name) for name in names) > 60
-    axes.set_xticks(columns, names, rotation=45 if turned else 0, ha="right" if turned else "center")
+    names = [label(middle(name, 16), 16) for name in block.columns]
+    longest = max((len(name) for name in names), default=0)
+    room = max(width - 22 - 1.6 * min(28, max((len(name) for name in block.rows), default=0)), 20)
+    fit = int(room / (1.6 * longest + 2))
+    turned = longest > 4 and fit < len(names)
+    columns = style.thinned(len(names), max(2, int(room / 4.2) if turned else fit))
+    axes.set_xticks(
+        columns, [names[j] for j in columns], rotation=45 if turned else 0, ha="right" if turned else "center",
+        rotation_mode="anchor",
+    )  # fmt: skip
 
 
 def _annotate(axes: Axes, image: AxesImage, values: np.ndarray) -> None:

@@ -6,10 +6,13 @@ import shutil
 import tempfile
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from auditor.report import templates
+from auditor.report import formatting, templates
 from auditor.report.plain import plain, shorten
+
+if TYPE_CHECKING:
+    from matplotlib.axis import Axis
 
 COLUMN_MM, PAGE_MM = 82.0, 170.0
 INK, SOFT, FAINT, LINE = "#1F2933", "#52606D", "#9AA5B1", "#E4E7EB"
@@ -39,13 +42,24 @@ def line_style(at: int) -> tuple[str, Any]:
 
 
 def colours(diverging: bool) -> Any:
-    """The colour map: cividis, or blue through white to brown."""
+    """The colour map: cividis, or blue through white to brown; grey where there is no number."""
     from matplotlib import colormaps
     from matplotlib.colors import LinearSegmentedColormap
 
     if not diverging:
-        return colormaps["cividis"]
-    return LinearSegmentedColormap.from_list("blue-brown", ["#0B3C6F", "#6FA3CC", "#F7F7F5", "#C79A5B", "#6B3A06"])
+        return colormaps["cividis"].with_extremes(bad=LINE)
+    shades = ["#0B3C6F", "#6FA3CC", "#F7F7F5", "#C79A5B", "#6B3A06"]
+    return LinearSegmentedColormap.from_list("blue-brown", shades).with_extremes(bad="#D5DAE0")
+
+
+def plain_ticks(*found: "Axis") -> None:
+    """Numbers of a logarithmic axis as plain text, since text is never read as mathematics."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
+    for axis in found:
+        if axis.get_scale() == "log":
+            axis.set_major_formatter(FuncFormatter(lambda value, _: formatting.number(value)))
+            axis.set_minor_formatter(NullFormatter())
 
 
 @lru_cache(maxsize=1)

@@ -24,12 +24,6 @@ PILLAR_WORDS: dict[Pillar, str] = {
     "traceability": "Traceability",
     "optimizability": "Optimizability",
 }
-PILLAR_QUESTIONS: dict[Pillar, str] = {
-    "task": "What does the model do, and can the data be believed?",
-    "interpretability": "Can one see what its decisions rest on?",
-    "traceability": "Can one follow how its parameters came to be?",
-    "optimizability": "How well does it optimize on this task?",
-}
 TRUST: dict[Trust, str] = {
     "data": "data: read as plain numbers into a known architecture; nothing of it is executed",
     "restricted": "restricted: a pickle read with weights only; nothing of it is executed",

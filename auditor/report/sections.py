@@ -178,7 +178,7 @@ def _row(found: Shown) -> Row:
     unit = messages.UNITS[found.unit_of_resampling][found.n != 1]
     return Row(
         found.name, shorten(found.of, 60), f"≥ {value}" if found.censored else value, interval,
-        messages.KINDS[found.kind], found.unit, f"{formatting.count(found.n)} {unit}".strip(),
+        messages.KINDS[found.kind], found.unit, f"{formatting.count(found.n)} {unit}" if unit else "",
     )  # fmt: skip
 
 
