@@ -1,5 +1,7 @@
 """The presets and the example audits, against the checks that really exist."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,3 +35,13 @@ def test_the_quickstart_is_read(project: Path) -> None:
     spec = load(SPECS / "quickstart.yaml", Registry()).spec
     assert spec.name == "quickstart"
     assert spec.checks[0].rules[0].set_by.startswith("specs/quickstart.yaml:")
+
+
+def test_reading_a_spec_imports_no_tensor_library() -> None:
+    code = (
+        "import sys; from pathlib import Path; from auditor.registry import Registry; from auditor.spec.load import load;"
+        f"load(Path({str(SPECS / 'quickstart.yaml')!r}), Registry());"
+        "print(sorted({'torch', 'numpy', 'transformers', 'matplotlib', 'scipy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
