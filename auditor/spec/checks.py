@@ -62,7 +62,7 @@ class Checks:
             return None
         finetune = entry.finetune if (entry := self.models.get(model)) else None
         against = tuple(item.raw for item in _last(layers, "against"))
-        known = [self.entries.known("model", item) for item in _last(layers, "against")]
+        known = [self._other(model, item) for item in _last(layers, "against")]
         if "train" in data_fields(cls) and "train" not in others and finetune:
             others["train"] = finetune.train
         rules: list[Rule] = []
@@ -74,6 +74,12 @@ class Checks:
             against=against or ((finetune.parent,) if finetune else ()), question=question, rules=tuple(rules),
             after=tuple(item.raw for item in _last(layers, "after")), set_by=layers[0].mark.set_by,
         ) if all(known) else None  # fmt: skip
+
+    def _other(self, model: str, item: Node) -> bool:
+        if item.raw == model:
+            self.found.add(item.mark, f"against: {model!r} is the model that this check audits", "name another model")
+            return False
+        return self.entries.known("model", item)
 
     def _skipped(self, name: str, use: str, layers: list[Node], skip: Node, metrics: tuple[str, ...]) -> Skipped | None:
         for key, inner in layers[-1].entries.items():

@@ -129,7 +129,7 @@ def _one(cls: type[BaseModel], node: Node, faults: list[ErrorDetails], found: Fi
         found.add(node.key or node.mark, f"unknown key {str(loc[-1])!r}", known)
     else:
         message = f"{_subject(loc)}expected {expected(faults)}, found {show(node.plain())}"
-        found.add(node.mark, message, hint(node, faults, _unit(cls, loc)))
+        found.add(node.mark, message, hint(node, faults, _unit(cls, loc)), unread=True)
 
 
 def _missing(cls: type[BaseModel], node: Node, loc: Where, found: Findings) -> None:

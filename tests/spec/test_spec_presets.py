@@ -39,7 +39,8 @@ def test_the_quickstart_is_read(project: Path) -> None:
 
 def test_reading_a_spec_imports_no_tensor_library() -> None:
     code = (
-        "import sys; from pathlib import Path; from auditor.registry import Registry; from auditor.spec.load import load;"
+        "import sys; from pathlib import Path;"
+        "from auditor.registry import Registry; from auditor.spec.load import load;"
         f"load(Path({str(SPECS / 'quickstart.yaml')!r}), Registry());"
         "print(sorted({'torch', 'numpy', 'transformers', 'matplotlib', 'scipy'} & set(sys.modules)))"
     )
