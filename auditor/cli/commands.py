@@ -68,15 +68,16 @@ def run(spec: Path, quiet: bool, **flags: Any) -> int:
 @auditor.command()
 @click.argument("specs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @_reading
-def validate(specs: Sequence[Path], **flags: Any) -> int:
+def validate(specs: Sequence[Path], params: Sequence[str], roots: Sequence[Path], env: Sequence[str]) -> int:
     """Check specs: every error with its place, what was expected and what was found."""
-    from auditor import audit
     from auditor.errors import AuditorError
+    from auditor.registry import Registry
+    from auditor.spec.load import load
 
-    options, worst = _options(**flags), 0
+    registry, worst = Registry(), 0
     for spec in specs:
         try:
-            audit.validate(spec, options)
+            load(spec, registry, params=_pairs(params), env=env, roots=roots)
             click.echo(f"{spec}: valid")
         except AuditorError as error:
             click.echo(str(error), err=True)
