@@ -1,5 +1,6 @@
 """The entry point: runs a command, and turns every known error into one clear message and an exit code."""
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -9,6 +10,7 @@ from auditor.cli.commands import auditor
 from auditor.errors import AuditorError
 
 INTERRUPTED = 130
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # nothing installed beside may change what is valid
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
