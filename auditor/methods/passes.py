@@ -103,7 +103,8 @@ def run_pass(
 
     Gradients come from torch.autograd.grad on the outputs that hooks kept, and the network goes on with a clone of
     each, so an in-place ReLU behind a layer cannot overwrite what is kept. Nothing is left on the module: no hook,
-    no .grad. A layer that ran without a tensor of its own, or an "auto" without spatial extent, is in `missing`.
+    no .grad. Of a layer that runs several times the last run is kept. A layer that ran without a tensor of its own,
+    or an "auto" without spatial extent, is in `missing`.
     """
     kept = _Kept()
     with torch.set_grad_enabled(wants.backward), _hooks(module, wants.layers, kept):

@@ -144,3 +144,11 @@ def test_halved_batches_are_noted() -> None:
 
 def test_samples_stand_beside_their_examples(good: Evidence) -> None:
     assert good.examples[:2] == ("x0", "x1") and set(good.samples) == {"accuracy", "log_loss"}
+
+
+def test_many_rows_and_classes_are_resampled_to_first_order() -> None:
+    found = Performance().measure(predictions=predictions(n=1200, classes=200), seed=1)
+    (one,) = measured(found, "auroc")
+    assert isinstance(one.distribution, Quantiles)
+    assert one.distribution.values[0] < one.value < one.distribution.values[-1]
+    assert any("first order" in note for note in found.notes)

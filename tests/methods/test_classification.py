@@ -58,3 +58,12 @@ def test_auroc_of_one_class_is_undefined() -> None:
 
 def test_large_logits_stay_finite() -> None:
     assert np.isfinite(log_softmax(np.array([[1e4, -1e4]], np.float32))).all()
+
+
+def test_the_first_order_auroc_follows_the_exact_one(scores: Scores) -> None:
+    assert scores.auroc_to_first_order(scores.rows) == pytest.approx(scores.auroc(scores.rows))
+    rng = np.random.default_rng(3)
+    drawn = [rng.integers(0, 120, 120) for _ in range(300)]
+    exact = np.array([scores.auroc(rows) for rows in drawn])
+    near = np.array([scores.auroc_to_first_order(rows) for rows in drawn])
+    assert np.corrcoef(exact, near)[0, 1] > 0.98 and near.std() == pytest.approx(exact.std(), rel=0.1)

@@ -94,6 +94,9 @@ def test_auto_finds_a_layer_in_every_family(arch: str, side: int) -> None:
     torch.manual_seed(0)
     extra = {"init_weights": False} if arch in {"googlenet", "inception_v3"} else {}
     net = torchvision.models.get_model(arch, weights=None, **extra).eval()
+    for parameter in net.parameters():
+        if not parameter.any():  # torchvision's ViT starts with a head of zeros, which lets no gradient through
+            nn.init.normal_(parameter, std=0.1)
     one = passed(net, torch.randn(1, 3, side, side), AUTO)
     activation = one.activations[AUTO]
     assert activation.ndim == 4 and activation.shape[2] * activation.shape[3] > 1

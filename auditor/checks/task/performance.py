@@ -106,10 +106,11 @@ class Performance(Check):
         )
 
     def _resampled(self, scores: "Scores", groups: Sequence[str], seed: int) -> tuple[list[Measurement], list[str]]:
-        found, notes = [], []
+        found, notes = [], ["The interval of auroc is a bootstrap to first order: there are many rows and classes."]
+        notes = notes if scores.large else []
         estimates: dict[str, Callable[..., float]] = {
             "balanced_accuracy": scores.balanced_accuracy, "macro_f1": scores.macro_f1, "mcc": scores.mcc,
-            "auroc": scores.auroc,
+            "auroc": scores.auroc_to_first_order if scores.large else scores.auroc,
         }  # fmt: skip
         for name, estimate in estimates.items():
             try:
