@@ -84,6 +84,8 @@ def overridden(steps: Steps, transforms: Transforms | None) -> Steps:
         return steps
     given: dict[str, Any] = transforms.model_dump(exclude_none=True)
     given.update({key: tuple(given[key]) for key in ("mean", "std") if key in given})
+    if "mean" in given:
+        given["rescale"] = 1 / 255  # a spec's mean and std speak of values in [0, 1]
     if "resize" in given:
         given["resize"] = (given["resize"],)
     if "crop" in given:
