@@ -148,8 +148,9 @@ CSV_ERRORS = {
 @pytest.mark.parametrize("message", CSV_ERRORS)
 def test_csv_errors(message: str, tmp_path: Path) -> None:
     text, options = CSV_ERRORS[message]
-    with pytest.raises(SourceError, match=message):
+    with pytest.raises(SourceError, match=message) as caught:
         described(tmp_path, "csv", path=csv_file(tmp_path, text), **options)
+    assert caught.value.where[:2] == ("data", "d")
 
 
 def test_tensors(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def _read(path: Path, options: CsvOptions, name: str) -> _Columns:
             columns = _Columns([], [], [])
             for row in reader:
                 if row:
-                    _take(row, header, places, columns, f"data.{name}: {options.path}:{reader.line_num}")
+                    _take(row, header, places, columns, _Line(name, options.path, reader.line_num))
             return columns
     except (csv.Error, UnicodeDecodeError) as error:
         raise SourceError(
@@ -119,30 +119,40 @@ def _places(header: list[str], options: CsvOptions, name: str) -> _Places:
     return _Places(inputs, label, group, numbers=True)
 
 
-def _take(row: list[str], header: list[str], places: _Places, columns: _Columns, at: str) -> None:
+@dataclass(frozen=True)
+class _Line:
+    """One line of the file, for messages."""
+
+    name: str
+    path: str
+    number: int
+
+    def wrong(self, message: str, hint: str) -> SourceError:
+        text = f"data.{self.name}: {self.path}:{self.number}: {message}"
+        return SourceError(text, hint=hint, where=("data", self.name, "path"))
+
+
+def _take(row: list[str], header: list[str], places: _Places, columns: _Columns, line: _Line) -> None:
     if len(row) != len(header):
-        raise SourceError(
-            f"{at}: expected {len(header)} fields, found {len(row)}", hint="quote fields that hold commas"
-        )
+        raise line.wrong(f"expected {len(header)} fields, found {len(row)}", "quote fields that hold commas")
     values = tuple(row[place] for place in places.inputs)
     if places.numbers:
         for place, value in zip(places.inputs, values, strict=True):
-            _require_number(value, header[place], at)
+            if not _is_finite(value):
+                raise line.wrong(
+                    f"column {header[place]!r}: expected a finite number, found {value!r}",
+                    "name the columns to use under `features:`, or mend the row",
+                )
     label = row[places.label].strip()
     if not label:
-        raise SourceError(f"{at}: the label (column {header[places.label]!r}) is empty", hint="label or remove the row")
+        raise line.wrong(f"the label (column {header[places.label]!r}) is empty", "label or remove the row")
     columns.inputs.append(values)
     columns.labels.append(label)
     columns.groups.append("" if places.group is None else row[places.group])
 
 
-def _require_number(value: str, column: str, at: str) -> None:
+def _is_finite(value: str) -> bool:
     try:
-        finite = isfinite(float(value))
+        return isfinite(float(value))
     except ValueError:
-        finite = False
-    if not finite:
-        raise SourceError(
-            f"{at}: column {column!r}: expected a finite number, found {value!r}",
-            hint="name the columns to use under `features:`, or mend the row",
-        )
+        return False

@@ -46,7 +46,9 @@ class Dataset:
         if self.ref.task == "regression":
             return tuple(float(label) for label in self.labels)
         if not self.ref.labels:
-            raise SourceError(f"data.{self.ref.name}: its labels were not matched with a model's head")
+            raise SourceError(
+                f"data.{self.ref.name}: its labels were not matched with a model's head", where=("data", self.ref.name)
+            )
         return tuple(self.ref.labels[label] for label in self.labels)
 
     def without(self, bad: Sequence[int], left_out: tuple[LeftOut, ...]) -> "Dataset":

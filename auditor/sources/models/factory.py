@@ -42,7 +42,7 @@ def describe(entry: ModelEntry, root: Path) -> ModelRef:
         parameters, remarks = stored.parameters, stored.remarks()
         plain = without_prefix(stored.tensors, prefix_of(stored.tensors))
         heads = tuple(shape.shape[0] for name, shape in plain.items() if _is_head(name) and len(shape.shape) >= 2)
-    preprocess, assumed_steps = _preprocess(options)
+    preprocess, assumed_steps = _preprocess(options, entry.name)
     return seal_model(
         ModelRef(
             digest="",
@@ -168,7 +168,7 @@ def _outputs(options: FactoryOptions, classes: tuple[str, ...], heads: tuple[int
     return found
 
 
-def _preprocess(options: FactoryOptions) -> tuple[dict[str, Any], tuple[str, ...]]:
+def _preprocess(options: FactoryOptions, name: str) -> tuple[dict[str, Any], tuple[str, ...]]:
     transforms = options.transforms
     if options.modality == "image":
         channels = transforms.channels if transforms and transforms.channels else 3
@@ -180,4 +180,8 @@ def _preprocess(options: FactoryOptions) -> tuple[dict[str, Any], tuple[str, ...
         origin = {"mean": "spec" if given else "assumed"}
         notes = () if given else ("the columns are assumed to be fed as they are, without standardizing",)
         return {"kind": "tabular", "mean": list(mean), "std": list(std), "origin": origin}, notes
-    raise SourceError("a factory takes images or columns in this version; texts need a transformers folder")
+    raise SourceError(
+        f"models.{name}.modality: a factory takes images or columns in this version",
+        hint="a text model needs its tokenizer: save it as a transformers folder",
+        where=("models", name, "modality"),
+    )
