@@ -80,7 +80,7 @@ class GradCam(Check):
         where = f"Maps of layer {maps.layer}, {height} x {width} places, {self.weights} weights, target {self.target}."
         shown = overlays(
             "Where the class is seen", "Bright regions raise the explained class; each map has its own scale.",
-            maps.layer, maps.maps, maps.explained,
+            "Grad-CAM", maps.maps, maps.explained,
         )  # fmt: skip
         return Evidence(
             measurements=tuple(found),
