@@ -54,10 +54,13 @@ def colours(diverging: bool) -> Any:
 
 def plain_ticks(*found: "Axis") -> None:
     """Numbers of a logarithmic axis as plain text, since text is never read as mathematics."""
-    from matplotlib.ticker import FuncFormatter, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     for axis in found:
         if axis.get_scale() == "log":
+            low, high = axis.get_view_interval()
+            if 0 < low < high < 300 * low:
+                axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
             axis.set_major_formatter(FuncFormatter(lambda value, _: formatting.number(value)))
             axis.set_minor_formatter(NullFormatter())
 

@@ -1,5 +1,6 @@
 """One section a check, always in the same order: question, verdict, figures, how to read, method, limits, reproduce."""
 
+from collections import Counter
 from dataclasses import dataclass, replace
 
 from auditor.evidence import Failure
@@ -13,6 +14,7 @@ from auditor.report.summary import sentence
 from auditor.results import Report, Result
 
 MAX_ROWS = 30
+MAX_OF = 8
 MAX_PARAM = 160
 
 
@@ -85,7 +87,7 @@ def _section(report: Report, check: Result, title: str) -> Section:
         pillar=messages.PILLAR_WORDS[check.pillar], sentence=messages.CHECK_SENTENCES[check.outcome],
         strip=_strip(report, check, worst),
         rows=pair([blockviews.view(block) for block in check.blocks]),
-        table=table[:MAX_ROWS], table_more=max(0, len(table) - MAX_ROWS),
+        table=table[:MAX_ROWS], table_more=_distinct(check) - len(table[:MAX_ROWS]),
         docs=_docs(check), params=_params(check),
         advice=tuple(sentence(check.what_to_try[m]) for m in sorted(missed) if check.what_to_try.get(m)),
         failure=(messages.FAILURES[check.failure.kind], check.failure) if check.failure else None,
@@ -162,7 +164,10 @@ def _ruler(verdict: Verdict) -> Ruler | None:
 
 
 def _table(check: Result) -> tuple[Row, ...]:
-    """Every verdict with what it judged, the worst first; then what was measured and not judged."""
+    """Every verdict with what it judged, the worst first; then what was measured and not judged.
+
+    Of a metric with many `of` that nobody judged, the first few stand for the rest.
+    """
     found = {(m.name, m.of): m for m in check.measurements}
     judged = []
     for verdict in sorted(check.verdicts, key=expectations.rank):
@@ -170,7 +175,20 @@ def _table(check: Result) -> tuple[Row, ...]:
         row = _row(measured) if measured else Row(verdict.metric, shorten(verdict.of, 60), "", "", "", "", "")
         judged.append(_judged(row, verdict))
     seen = {(verdict.metric, verdict.of) for verdict in check.verdicts}
-    return (*judged, *(_row(m) for key, m in found.items() if key not in seen))
+    left = [m for key, m in found.items() if key not in seen]
+    at: Counter[str] = Counter()
+    shown = []
+    for measured in left:
+        at[measured.name] += 1
+        if at[measured.name] <= MAX_OF:
+            shown.append(_row(measured))
+    return (*judged, *shown)
+
+
+def _distinct(check: Result) -> int:
+    verdicts = len(check.verdicts)
+    judged = {(verdict.metric, verdict.of) for verdict in check.verdicts}
+    return verdicts + sum((m.name, m.of) not in judged for m in check.measurements)
 
 
 def _row(found: Shown) -> Row:

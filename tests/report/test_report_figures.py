@@ -1,0 +1,62 @@
+"""Figures: every kind of block, at its printed size, the same bytes, whatever the labels say."""
+
+import io
+import itertools
+from xml.etree import ElementTree
+
+import pytest
+
+from auditor.blocks import AnyBlock, Bar, Bars, Heatmap, Line, Lines, Text
+from auditor.report.figures import draw, spread
+from tests import cases
+
+DRAWN = [cases.curves(), cases.training(), cases.bars(), cases.confusion(), cases.layers(), cases.correlations()]
+
+
+@pytest.mark.parametrize("block", DRAWN, ids=lambda block: block.title)
+def test_a_figure_is_an_svg_of_printed_size(block: AnyBlock) -> None:
+    figure = draw(block)
+    assert figure is not None and figure.alt.startswith(block.title) and figure.width_mm in (82.0, 170.0)
+    root = ElementTree.parse(io.BytesIO(figure.data)).getroot()
+    assert float(root.get("width", "0pt").removesuffix("pt")) == pytest.approx(figure.width_mm / 25.4 * 72, abs=0.1)
+
+
+@pytest.mark.parametrize("block", [cases.pictures(), cases.table(), cases.tokens(), Text(title="t", text="x")])
+def test_the_other_kinds_are_set_by_the_page(block: AnyBlock) -> None:
+    assert draw(block) is None
+
+
+def test_the_bytes_repeat() -> None:
+    first = draw(cases.training())
+    draw.cache_clear()
+    again = draw(cases.training())
+    assert first is not None and again is not None and first.data == again.data
+
+
+def test_labels_are_never_read_as_mathematics_and_lack_no_glyph() -> None:
+    text = "$\\frac{1}{2}$ {x} 中文 שלום \u202e"
+    assert draw(Bars(title=text, x_label=text, bars=(Bar(label=text, value=1.0),), reference=(0.5, text))) is not None
+    line = Line(label=text, x=(1.0, 2.0), y=(1.0, 3.0))
+    assert draw(Lines(title=text, x_label=text, y_label=text, lines=(line, line))) is not None
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        Bars(title="none", x_label="x", bars=()),
+        Lines(title="none", x_label="x", y_label="y", lines=()),
+        Lines(title="a point", x_label="x", y_label="y", lines=(Line(label="", x=(1.0,), y=(2.0,)),)),
+        Lines(title="zero", x_label="x", y_label="y", y_log=True, lines=(Line(label="", x=(1.0, 2.0), y=(0.0, 2.0)),)),
+        Heatmap(title="gaps", rows=("a",), columns=("b",), values=((None,),)),
+        Heatmap(title="even", rows=("a",), columns=("b",), values=((1.0,),), log=True),
+        Heatmap(title="zero", rows=("a",), columns=("b",), values=((0.0,),), diverging=True),
+        Heatmap(title="below", rows=("a",), columns=("b", "c"), values=((-1.0, 0.0),), log=True),
+    ],
+)
+def test_poor_data_is_drawn_too(block: AnyBlock) -> None:
+    assert draw(block) is not None
+
+
+def test_line_names_keep_their_distance() -> None:
+    placed = spread([0.95, 0.96, 0.97], least=0.1)
+    assert placed[-1] <= 1 and all(b - a >= 0.1 - 1e-12 for a, b in itertools.pairwise(placed))

@@ -1,0 +1,94 @@
+"""Numbers, names, expectations and templates of the report."""
+
+import doctest
+from pathlib import Path
+
+import pytest
+
+from auditor.errors import StoreError
+from auditor.report import (
+    cards,
+    expectations,
+    figures,
+    figurestyle,
+    formatting,
+    messages,
+    naming,
+    plain,
+    ruler,
+    sections,
+    summary,
+    templates,
+)  # fmt: skip
+from tests import cases
+
+
+@pytest.mark.parametrize(
+    "module",
+    [cards, figures, figurestyle, formatting, messages, naming, plain, sections, summary],
+    ids=lambda m: m.__name__,
+)
+def test_examples_in_the_docstrings_hold(module: object) -> None:
+    assert doctest.testmod(module).failed == 0  # type: ignore[arg-type]
+
+
+def test_value_and_interval_share_their_decimals() -> None:
+    assert formatting.interval(0.0, 0.0, 0.0148) == ("0.000", "[0.000, 0.015]")
+    assert formatting.interval(-0.041, -0.083, 0.001) == ("−0.041", "[−0.083, 0.001]")
+    assert formatting.interval(3e-7, 1e-7, 5e-7) == ("3e−7", "[1e−7, 5e−7]")
+    assert formatting.interval(5.0, 5.0, 5.0) == ("5", "[5, 5]")
+
+
+def test_a_waived_fail_is_behind_the_ones_that_count() -> None:
+    found = summary.summarize(cases.report()).findings
+    assert [finding.outcome for finding in found] == ["fail", "fail", "error"]
+    assert found[0].lead.startswith("Faithfulness") and found[1].lead.startswith("Sharpness")
+
+
+def test_a_fail_of_severity_warn_is_shown_as_a_warning() -> None:
+    (row,) = expectations.of_check(cases.checks()[5])
+    assert row.outcome == "warn" and not row.counts
+
+
+def test_many_expectations_are_cut_with_the_worst_kept() -> None:
+    many = tuple(cases.checks()[2].model_copy(update={"id": f"c{i}"}) for i in range(12))
+    short = summary.summarize(cases.report(found=many))
+    assert len(short.rows) == summary.MAX_EXPECTATIONS and short.left_out == 10
+    assert [row.outcome for row in short.rows[:12]] == ["fail"] * 12
+
+
+def test_checks_of_one_title_are_told_apart() -> None:
+    twice = (cases.checks()[2], cases.checks()[2].model_copy(update={"id": "other"}))
+    assert naming.titles(cases.report(found=twice)) == {
+        "faithfulness": "Faithfulness (faithfulness)",
+        "other": "Faithfulness (other)",
+    }
+    assert naming.anchor(twice[0].model_copy(update={"id": 'a"b c'})) == "check-a_22b_20c"
+
+
+def test_the_ruler_holds_everything_it_shows() -> None:
+    for value, bound, low, high in (
+        (0.5, 0.5, 0.5, 0.5),
+        (0.0, 0.0, None, None),
+        (771.0, 250.0, 770.8, 771.2),
+        (-3, 4, -5, 1),
+    ):
+        found = ruler.ruler(value, bound, low, high, up=True)
+        ends = [found.value_at, found.bound_at, *(end for end in (found.low_at, found.high_at) if end is not None)]
+        assert all(0 <= end <= 100 for end in ends)
+
+
+def test_templates_are_found_in_a_checkout_and_in_a_wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (templates.folder() / "report.html.j2").is_file()
+    monkeypatch.setattr(templates, "_PACKAGE", tmp_path / "site" / "auditor")
+    with pytest.raises(StoreError, match="templates are missing"):
+        templates.folder()
+    for place in (tmp_path / "site", tmp_path / "site" / "auditor"):
+        (place / "report_templates").mkdir(parents=True)
+        (place / "report_templates" / "report.html.j2").write_text("x")
+        assert templates.folder() == place / "report_templates"
+
+
+def test_every_outcome_has_its_words() -> None:
+    for catalogue in (messages.MARKS, messages.WORDS, messages.CHECK_SENTENCES, messages.FINDING_LEADS):
+        assert set(catalogue) == {"pass", "warn", "fail", "inconclusive", "info", "error", "skipped", "not_run"}
