@@ -99,6 +99,8 @@ def layer_ratios(ratios: Mapping[str, float], which: str) -> tuple[Bars, ...]:
 
 def gradient_layers(layers: "Sequence[Layers]") -> tuple[Heatmap | Bars, ...]:
     """The map of the first seed's rms gradients; and the layers that are out of range in any seed, if there are."""
+    from auditor.methods.training.picture import short_names
+
     first = layers[0]
     if not first.rms.size:
         return ()
@@ -108,7 +110,7 @@ def gradient_layers(layers: "Sequence[Layers]") -> tuple[Heatmap | Bars, ...]:
     )  # fmt: skip
     count = {
         name: sum(bool(found.vanishing[place] or found.exploding[place]) for found in layers)
-        for place, name in enumerate(first.names)
+        for place, name in enumerate(short_names(first.names))
     }
     bars = tuple(Bar(label=name, value=seeds / len(layers)) for name, seeds in count.items() if seeds)[:30]
     if not bars:

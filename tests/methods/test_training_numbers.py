@@ -136,6 +136,12 @@ def test_pictures_are_thinned_named_and_banded() -> None:
     assert thinned(5, 10).tolist() == [0, 1, 2, 3, 4]
     assert thinned(1000, 5).tolist() == [0, 250, 500, 749, 999]
     assert short_names(["only.weight"]) == ("only",)
+    assert short_names(["t.0.weight", "t.1.weight"]) == ("t.0", "t.1")
+    assert short_names(["net.a.conv.weight", "net.a.weight", "net.b.conv.weight"]) == (
+        "net.a.conv",
+        "net.a",
+        "net.b.conv",
+    )
     steps, middle, low, high = band(
         [(np.array([0, 1, 2]), np.array([1.0, 2.0, np.nan])), (np.array([0, 1]), np.array([3.0, 4.0]))]
     )

@@ -1,7 +1,7 @@
 """Records made small enough to show: thinned columns, short names, bands over seeds."""
 
+from collections import Counter
 from collections.abc import Sequence
-from itertools import takewhile
 
 import numpy as np
 
@@ -16,15 +16,30 @@ def thinned(count: int, at_most: int) -> Ints:
 
 
 def short_names(names: Sequence[str]) -> tuple[str, ...]:
-    """Dotted names without the parts they all begin with and without a final ".weight".
+    """Dotted names without ".weight" and without the leading and trailing parts that most of them share.
 
-    >>> short_names(["net.block.0.weight", "net.block.1.weight", "net.head.bias"])
-    ('block.0', 'block.1', 'head.bias')
+    No name is left beginning with a number that did not; names that would become equal are given in full.
+
+    >>> short_names(["net.blocks.0.conv.weight", "net.blocks.1.conv.weight", "net.head.weight"])
+    ('blocks.0', 'blocks.1', 'head')
     """
-    parts = [name.removesuffix(".weight").split(".") for name in names]
-    alike = takewhile(lambda level: len(set(level)) == 1, zip(*parts, strict=False))
-    shared = sum(1 for _ in alike) if len(parts) > 1 else 0
-    return tuple(".".join(part[min(shared, len(part) - 1) :]) for part in parts)
+    full = [name.removesuffix(".weight").split(".") for name in names]
+    short = full
+    if len(full) > 1:
+        short = [part[::-1] for part in _without_shared([part[::-1] for part in _without_shared(full, to_a_word=True)])]
+    joined = tuple(".".join(part) for part in short)
+    return joined if len(set(joined)) == len(joined) else tuple(".".join(part) for part in full)
+
+
+def _without_shared(names: list[list[str]], to_a_word: bool = False) -> list[list[str]]:
+    """Drop first parts, one at a time, while most names begin alike; to_a_word: no number may come first."""
+    while True:
+        first, count = Counter(name[0] for name in names).most_common(1)[0]
+        alike = [name for name in names if name[0] == first and len(name) > 1]
+        numbered = to_a_word and any(name[1].isdigit() for name in alike)
+        if first.isdigit() or 2 * count <= len(names) or len(alike) < count or numbered:
+            return names
+        names = [name[1:] if name[0] == first else name for name in names]
 
 
 def band(histories: Sequence[tuple[Ints | Floats, Floats]]) -> tuple[Floats, Floats, Floats, Floats]:
