@@ -1,3 +1,17 @@
 """Audit a pretrained model from a YAML spec: measurements, verdicts with intervals, and a report."""
 
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
 __version__ = "0.1.0"
+
+
+def run(spec: str | Path, **options: Any) -> Any:
+    """Run the audit of a spec file and write its reports; gives the `Outcome` of auditor.audit.
+
+    options: the fields of auditor.audit.Options. The stages are looked up by name: everything imports this module, so
+    it can import none of them.
+    """
+    audit = import_module("auditor.audit")
+    return audit.run(Path(spec), audit.Options(**options))
