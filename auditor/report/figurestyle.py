@@ -66,12 +66,20 @@ def plain_ticks(*found: "Axis") -> None:
 
 
 @lru_cache(maxsize=1)
+def own_points() -> frozenset[int]:
+    """The code points of the page's own text font."""
+    from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
+
+    return frozenset(TTFont(io.BytesIO(templates.font("IBMPlexSans-Regular"))).getBestCmap())
+
+
+@lru_cache(maxsize=1)
 def register_fonts() -> frozenset[int]:
     """Make the page's fonts known to matplotlib; the code points that figures can show.
 
     matplotlib reads no WOFF2, so the fonts are unpacked into a temporary folder that lives as long as the process.
     """
-    from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
+    from fontTools.ttLib import TTFont
     from matplotlib import font_manager
 
     place = Path(tempfile.mkdtemp(prefix="auditor-fonts-"))

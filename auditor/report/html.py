@@ -11,8 +11,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from ruamel.yaml import YAML
 
-from auditor.report import cards, expectations, formatting, messages, sections, summary, templates
-from auditor.report.plain import plain
+from auditor.report import cards, expectations, figurestyle, formatting, messages, sections, summary, templates
+from auditor.report.plain import foreign_letters, plain
 from auditor.results import Report
 
 Medium = Literal["screen", "print"]
@@ -38,6 +38,7 @@ class Page:
     provenance: tuple[tuple[str, cards.Facts], ...]
     spec: str
     spec_cut: int
+    foreign: str
 
 
 def render(report: Report, medium: Medium = "screen") -> str:
@@ -49,6 +50,7 @@ def render(report: Report, medium: Medium = "screen") -> str:
         models=tuple(cards.model_card(model) for model in report.models.values()),
         data=tuple(cards.data_card(data) for data in report.data.values()),
         provenance=cards.provenance(report), spec=spec, spec_cut=cut,
+        foreign=foreign_letters(report.model_dump_json(), figurestyle.own_points()),
     )  # fmt: skip
     style = _style(medium)
     script = templates.read("screen.js") if medium == "screen" else ""

@@ -1,6 +1,7 @@
 """User text made harmless: what cannot be printed, or would mislead the reader, is shown as what it is."""
 
 import re
+import unicodedata
 
 _MISLEADING = re.compile("[\u202a-\u202e\u2066-\u2069\u200e\u200f\u061c\ufeff]")
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
@@ -25,3 +26,12 @@ def shorten(text: str, length: int) -> str:
     'abcd…'
     """
     return text if len(text) <= length else text[: length - 1].rstrip() + "\u2026"
+
+
+def foreign_letters(text: str, known: frozenset[int]) -> str:
+    """The letters of a text that a font with the known code points lacks, each once, in order.
+
+    >>> foreign_letters("ab\u4e2dc\u4e2d", frozenset(range(128)))
+    '\u4e2d'
+    """
+    return "".join(sorted(c for c in set(text) if ord(c) not in known and unicodedata.category(c).startswith("L")))

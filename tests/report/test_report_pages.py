@@ -136,6 +136,7 @@ def test_hostile_text_is_only_text(medium: html.Medium) -> None:
     assert "<script>alert(1)</script>" in text and "{{ 7*7 }}{% raw %}{x}" in text
     assert "[U+202E]gnp.exe" in text and "\u202e" not in page and "\x00" not in page
     assert "שלום 中文" in text
+    assert "Letters that the report’s own fonts lack" in text
 
 
 def test_outcomes_that_say_nothing_say_so(screen: str) -> None:
