@@ -44,7 +44,7 @@ class Performance(Check):
     )
     metrics: ClassVar[tuple[Metric, ...]] = (
         _metric("accuracy", "wilson", "The share of examples whose largest logit is their label's.",
-                "Compare the preprocessing with that of training, then read the confusion matrix."),
+                "Compare labels and preprocessing (size, normalization) with training; read the confusion matrix."),
         _metric("balanced_accuracy", "bootstrap", "The mean of the recalls of the classes that occur.",
                 "Train with weighted or resampled classes, and look at the classes of lowest recall."),
         _metric("macro_f1", "bootstrap", "The mean over classes of the harmonic mean of precision and recall.",
