@@ -5,14 +5,13 @@ import os
 import resource
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 SECONDS = 0.35
-TRIES = 5
-REFERENCE = "from pydantic import BaseModel"
-QUIET = 0.10  # CPU seconds of the reference on the machine of the bound, with nothing else running
+TRIES = 7
 HEAVY = ("torch", "matplotlib", "weasyprint", "pandas", "scipy", "transformers")
 QUICKSTART = "specs/quickstart.yaml"
 LOADED = """
@@ -49,12 +48,18 @@ def loaded(project: Path, *arguments: str) -> tuple[list[str], int]:
 
 @pytest.mark.parametrize("arguments", [("--help",), ("checks",), ("validate", QUICKSTART)], ids=" ".join)
 def test_it_starts_quickly(project: Path, arguments: tuple[str, ...]) -> None:
-    """Neighbours on a shared machine stretch CPU seconds; the reference, measured in turn, tells by how much."""
+    """Neighbours on a shared machine only ever add to CPU seconds, so the least of a few calls tells the most."""
     program = "from auditor.cli import main; main()"
-    _seconds(project, program, *arguments)
-    pairs = [(_seconds(project, program, *arguments), _seconds(project, REFERENCE)) for _ in range(TRIES)]
-    stretch = max(1.0, min(reference for _, reference in pairs) / QUIET)
-    assert min(seconds for seconds, _ in pairs) <= SECONDS * stretch
+    _seconds(project, program, *arguments)  # writes the bytecode
+    least = min(_until_quick(project, program, *arguments))
+    assert least <= SECONDS
+
+
+def _until_quick(project: Path, program: str, *arguments: str) -> Iterator[float]:
+    for _ in range(TRIES):
+        yield (seconds := _seconds(project, program, *arguments))
+        if seconds <= SECONDS:
+            return
 
 
 @pytest.mark.parametrize(
