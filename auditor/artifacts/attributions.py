@@ -1,7 +1,7 @@
 """Attributions: saliency and Grad-CAM maps of the first examples, gathered in the sweep that predicts."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from auditor.artifacts.explained import Explained, Explaining
 from auditor.artifacts.predictions import classes_of
@@ -42,6 +42,7 @@ class GradCamMaps:
 class SaliencyProbe(Probe[SaliencyMaps]):
     """Saliency of the first `rows` rows; `reduce` says how the channels of a picture become one value."""
 
+    version: ClassVar[int] = 2
     artifact = SaliencyMaps
     reduce: Literal["max", "sum"] = "max"
     classes: tuple[str, ...] = ()
@@ -64,6 +65,7 @@ class SaliencyProbe(Probe[SaliencyMaps]):
 class GradCamProbe(Probe[GradCamMaps]):
     """Grad-CAM of the first `rows` rows at one layer, or at "auto"."""
 
+    version: ClassVar[int] = 2
     artifact = GradCamMaps
     layer: str = "auto"
     weights: Literal["mean", "elementwise"] = "mean"

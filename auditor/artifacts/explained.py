@@ -17,14 +17,16 @@ SHOWN = 6
 class Explained:
     """The examples of attribution maps, row for row.
 
-    labels, targets and predicted: int64 [n], head indices; `targets` is whose logit was explained. classes: names in
-    head order. pictures: uint8 [h, w, 3] of the first examples, as the model saw them. tokens: those of the first
-    texts. halved: how often the batch size was halved because memory ran out.
+    labels, targets and predicted: int64 [n], head indices; `targets` is whose logit was explained. confidence:
+    float32 [n], the softmax of the predicted class, for captions only. classes: names in head order. pictures:
+    uint8 [h, w, 3] of the first examples, as the model saw them. tokens: those of the first texts. halved: how often
+    the batch size was halved because memory ran out.
     """
 
     labels: "NDArray[np.int64]"
     targets: "NDArray[np.int64]"
     predicted: "NDArray[np.int64]"
+    confidence: "NDArray[np.float32]"
     examples: tuple[str, ...]
     groups: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
@@ -33,8 +35,9 @@ class Explained:
     halved: int = 0
 
     def caption(self, row: int) -> str:
-        """What the example is, and what the model said of it."""
-        return f"{self.classes[self.labels[row]]}: predicted {self.classes[self.predicted[row]]}"
+        """What the model said of the example, how sure it was, and the label where that is another."""
+        said = f"{self.classes[self.predicted[row]]} {self.confidence[row]:.2f}"
+        return said if self.labels[row] == self.predicted[row] else f"{said}, label {self.classes[self.labels[row]]}"
 
     def notes(self) -> tuple[str, ...]:
         """What the reader must know of how they were computed."""
@@ -47,6 +50,7 @@ class Explaining:
 
     classes: tuple[str, ...]
     columns: dict[str, list[Any]] = field(default_factory=lambda: {"labels": [], "targets": [], "predicted": []})
+    confidence: list[Any] = field(default_factory=list)
     examples: list[str] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
     pictures: list[Any] = field(default_factory=list)
@@ -59,6 +63,7 @@ class Explaining:
         self.columns["labels"].append(step.labels.cpu().numpy())
         self.columns["targets"].append(step.targets.cpu().numpy())
         self.columns["predicted"].append(step.logits.argmax(dim=1).cpu().numpy())
+        self.confidence.append(step.logits.softmax(dim=1).amax(dim=1).cpu().numpy())
         self._show(step)
         self.examples.extend(step.examples)
         self.groups.extend(step.batch.groups)
@@ -81,6 +86,7 @@ class Explaining:
             labels=labels,
             targets=targets,
             predicted=predicted,
+            confidence=np.concatenate(self.confidence).astype(np.float32),
             examples=tuple(self.examples),
             groups=tuple(self.groups) if any(self.groups) else (),
             classes=self.classes or tuple(f"class {index}" for index in range(self.outputs)),

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     Maps = NDArray[np.floating[Any]]
 
 LARGEST, SMALL, SIDE = 224, 64, 160
+PHOTOGRAPHS = 4
+"""Pictures of some size are shown four in a row, where their detail can be seen; small ones six."""
 
 
 def picture(pixels: "Pixels", caption: str) -> Picture:
@@ -39,11 +41,11 @@ def overlays(title: str, reading: str, label: str, maps: "Maps", explained: Expl
     from auditor.methods.attribution.overlay import enlarged, overlay
 
     seen, shown = [], []
-    for row, pixels in enumerate(explained.pictures):
-        caption = explained.caption(row)
+    small = all(min(pixels.shape[:2]) < SMALL for pixels in explained.pictures)
+    for row, pixels in enumerate(explained.pictures if small else explained.pictures[:PHOTOGRAPHS]):
         large = enlarged(pixels, SIDE) if min(pixels.shape[:2]) < SMALL else pixels
-        seen.append(picture(large, caption))
-        shown.append(picture(overlay(large, _fitted(maps[row], large.shape[:2])), caption))
+        seen.append(picture(large, explained.caption(row)))
+        shown.append(picture(overlay(large, _fitted(maps[row], large.shape[:2])), ""))
     rows = (
         PictureRow(label="as the model saw it", pictures=tuple(seen)),
         PictureRow(label=label, pictures=tuple(shown)),

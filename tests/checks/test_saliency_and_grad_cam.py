@@ -24,8 +24,9 @@ def explained(side: int = 0, **more: Any) -> Explained:
     rng = np.random.default_rng(0)
     pictures = tuple(rng.integers(0, 255, (side, side, 3), dtype=np.uint8) for _ in range(6)) if side else ()
     index = np.arange(N) % 2
-    return Explained(index, index, index, tuple(f"x{k}" for k in range(N)), classes=("cat", "dog"), pictures=pictures,
-                     **more)  # fmt: skip
+    sure = np.full(N, 0.75, dtype=np.float32)
+    names = tuple(f"x{k}" for k in range(N))
+    return Explained(index, index, index, sure, names, classes=("cat", "dog"), pictures=pictures, **more)
 
 
 def maps_of(values: np.ndarray, **more: Any) -> SaliencyMaps:
@@ -84,7 +85,7 @@ def test_padding_is_no_part_of_a_texts_map() -> None:
     assert value(found, "concentration") == pytest.approx(0, abs=1e-9)
     shown = found.blocks[0]
     assert isinstance(shown, TokenMap) and shown.texts[0].scores == (1.0, 1.0, 1.0)
-    assert shown.texts[0].label == "cat: predicted cat"
+    assert shown.texts[0].label == "cat 0.75"
 
 
 def test_columns_are_shown_as_bars_the_strongest_first() -> None:
