@@ -6,24 +6,26 @@ from types import FrameType
 
 
 class Bell:
-    """While it hangs, SIGINT is noted instead of raised; `heed()` then raises KeyboardInterrupt.
+    """While it hangs, SIGINT and SIGTERM are noted instead of raised; `heed()` then raises KeyboardInterrupt.
 
-    Only the main thread can hang it; in any other thread, or where SIGINT is ignored, nothing changes.
+    Only the main thread can hang it; in any other thread, or where a signal has no handler of Python's, nothing
+    changes: the command line gives SIGTERM one.
     """
 
     def __init__(self) -> None:
         self._has_rung = False
-        self._before = signal.getsignal(signal.SIGINT)
-        self._hangs = threading.current_thread() is threading.main_thread() and callable(self._before)
+        found = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        is_main = threading.current_thread() is threading.main_thread()
+        self._before = {number: before for number, before in found.items() if is_main and callable(before)}
 
     def __enter__(self) -> "Bell":
-        if self._hangs:
-            signal.signal(signal.SIGINT, self._ring)
+        for number in self._before:
+            signal.signal(number, self._ring)
         return self
 
     def __exit__(self, *of_error: object) -> None:
-        if self._hangs:
-            signal.signal(signal.SIGINT, self._before)
+        for number, before in self._before.items():
+            signal.signal(number, before)
 
     def heed(self) -> None:
         """Raise KeyboardInterrupt if it has rung."""
