@@ -1,6 +1,7 @@
 """run(): spec, plan, execute, judge, report, each called once."""
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,21 +10,22 @@ from auditor.audit.assemble import assemble
 from auditor.audit.journal import Journal, OnEvent, Planned
 from auditor.audit.prepare import Options, Prepared, prepare
 from auditor.audit.provenance import hardware, provenance
-from auditor.audit.writing import write
+from auditor.audit.writing import point_latest, require_writable, write
 from auditor.check import Check
+from auditor.errors import StoreError
 from auditor.evidence import Evidence, Failure, Finding
 from auditor.execute.local import Local
+from auditor.execute.offline import offline
 from auditor.execute.protocol import Note
-from auditor.execute.store import MissingError
 from auditor.judge.judge import judge
 from auditor.plan.build import Plan
 from auditor.plan.measure import Measure
-from auditor.report import folder as run_folder
 from auditor.results import Report, Run
 from auditor.sources import trust
 
 EXIT_CODES = {"pass": 0, "fail": 1, "inconclusive": 3}
 INTERRUPTED = 130
+EMPTIED = "let nothing empty the cache while an audit runs, and run it again"
 
 
 @dataclass(frozen=True)
@@ -42,53 +44,64 @@ def run(path: Path, options: Options | None = None, on_event: OnEvent | None = N
     ends its own check; an interruption leaves a report of what was done, with exit code 130.
     """
     chosen = options or Options()
+    with offline() if chosen.offline else nullcontext():
+        return _run(path, chosen, Journal(on_event or (lambda event: None)))
+
+
+def _run(path: Path, chosen: Options, journal: Journal) -> Outcome:
     started = datetime.now(UTC)
     prepared = prepare(path, chosen)
     trust.require(prepared.described.models.values(), trust.consent(chosen.trust))
-    journal = Journal(on_event or (lambda event: None))
+    require_writable(chosen.out)
     findings, interrupted = _execute(prepared, chosen, journal)
     report = _judge(prepared, findings, started, journal, interrupted)
     place = write(prepared, report, findings, journal, chosen.out)
     complete = not report.audit.partial and not interrupted
     if complete:
-        run_folder.point_latest(place)
+        point_latest(place)
     return Outcome(report, place, INTERRUPTED if interrupted else EXIT_CODES[report.audit.outcome])
 
 
 def _execute(prepared: Prepared, chosen: Options, journal: Journal) -> tuple[dict[str, Finding], bool]:
-    """Run the jobs and read the evidence; an entry that turns out corrupt is computed once more."""
-    plan = prepared.plan
-    for attempt in (1, 2):
-        stored = len(plan.measures) - len([job for job in plan.jobs if job.kind == "measure"])
-        journal(Planned(jobs=len(plan.jobs), stored=stored))
-        failures = _local(prepared, chosen).run(
-            plan, prepared.loaded.spec, prepared.subjects, journal, prepared.registry.plugins
-        )
-        try:
-            return _findings(prepared, plan, failures), _was_interrupted(failures)
-        except MissingError as error:
-            if attempt == 2:
-                raise
-            journal(Note(job="", text=f"{error}; it is computed again"))
-            plan = prepared.replanned()
-    raise AssertionError("two attempts end in findings or an error")
+    """Run the jobs and read the evidence; what is gone from the store, or corrupt, is computed once more."""
+    failures = _work(prepared, prepared.plan, chosen, journal)
+    findings, lost = _findings(prepared, prepared.plan, failures)
+    if lost and not _was_interrupted(failures):
+        for text in lost:
+            journal(Note(job="", text=f"{text}; it is computed again"))
+        plan = prepared.replanned()
+        failures = _work(prepared, plan, chosen, journal)
+        findings, _ = _findings(prepared, plan, failures)
+    return findings, _was_interrupted(failures)
 
 
-def _local(prepared: Prepared, chosen: Options) -> Local:
-    return Local(
-        root=prepared.loaded.root, cache=prepared.store.root, workers=chosen.workers, env=tuple(sorted(chosen.env))
-    )
+def _work(prepared: Prepared, plan: Plan, chosen: Options, journal: Journal) -> dict[str, Failure]:
+    stored = len(plan.measures) - len([job for job in plan.jobs if job.kind == "measure"])
+    journal(Planned(jobs=len(plan.jobs), stored=stored))
+    local = Local(
+        root=prepared.loaded.root, cache=prepared.store.root, workers=chosen.workers, env=tuple(sorted(chosen.env)),
+        offline=chosen.offline,
+    )  # fmt: skip
+    return local.run(plan, prepared.loaded.spec, prepared.subjects, journal, prepared.registry.plugins)
 
 
 def _was_interrupted(failures: Mapping[str, Failure]) -> bool:
     return any(failure.kind == "interrupted" for failure in failures.values())
 
 
-def _findings(prepared: Prepared, plan: Plan, failures: Mapping[str, Failure]) -> dict[str, Finding]:
+def _findings(
+    prepared: Prepared, plan: Plan, failures: Mapping[str, Failure]
+) -> tuple[dict[str, Finding], tuple[str, ...]]:
+    """What came of each check, and what the store had promised but does not give; such a check is a failure."""
     findings: dict[str, Finding] = dict(plan.absent)
+    lost: list[str] = []
     for check_id, key in plan.measures.items():
-        findings[check_id] = failures[key] if key in failures else prepared.store.get(key, Evidence)
-    return findings
+        try:
+            findings[check_id] = failures[key] if key in failures else prepared.store.get(key, Evidence)
+        except StoreError as error:
+            lost.append(error.message)
+            findings[check_id] = Failure(kind="exception", message=error.message, hint=error.hint or EMPTIED)
+    return findings, tuple(lost)
 
 
 def _judge(

@@ -1,11 +1,15 @@
 """Writing: the run folder of a finished (or interrupted) audit."""
 
 import json
-from collections.abc import Mapping
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from auditor.audit.journal import Journal
 from auditor.audit.prepare import Prepared
+from auditor.errors import StoreError
 from auditor.evidence import Evidence, Finding
 from auditor.plan.build import Plan
 from auditor.report import folder as run_folder
@@ -13,8 +17,50 @@ from auditor.results import Report
 
 
 def write(prepared: Prepared, report: Report, findings: Mapping[str, Finding], journal: Journal, out: Path) -> Path:
-    """Write everything of a run into a new folder below `out`; the folder. Raises StoreError when a disk is full."""
-    place = run_folder.create(out, report.audit.name, report.run.started, report.audit.spec_sha256)
+    """Write everything of a run into a new folder below `out`; the folder.
+
+    Raises StoreError when the disk refuses. A folder that did not come to hold its results is taken away again.
+    """
+    with _disk(out):
+        place = run_folder.create(out, report.audit.name, report.run.started, report.audit.spec_sha256)
+        try:
+            _write_results(place, prepared, report, findings, journal)
+        except BaseException:
+            shutil.rmtree(place, ignore_errors=True)
+            raise
+        run_folder.write(place, report.spec.report.formats)
+    return place
+
+
+def require_writable(out: Path) -> None:
+    """Raise StoreError, before anything is computed, when no run folder can be made below `out`."""
+    with _disk(out):
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+
+
+def point_latest(place: Path) -> None:
+    """Let `latest` name the run. Raises StoreError when something else stands in its place."""
+    with _disk(place.parent):
+        run_folder.point_latest(place)
+
+
+@contextmanager
+def _disk(out: Path) -> Iterator[None]:
+    """A refusal of the disk as a StoreError."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"{error.filename2 or error.filename or out}: cannot be written: {error.strerror or error}",
+            "free some space, or name another folder with --out; what was computed is stored, and is not lost",
+        ) from error
+
+
+def _write_results(
+    place: Path, prepared: Prepared, report: Report, findings: Mapping[str, Finding], journal: Journal
+) -> None:
     run_folder.write_file(place / run_folder.SPEC, prepared.loaded.text.encode())
     run_folder.write_file(place / run_folder.PLAN, _plan_json(prepared.plan))
     run_folder.write_file(place / run_folder.LOG, journal.text().encode())
@@ -22,8 +68,6 @@ def write(prepared: Prepared, report: Report, findings: Mapping[str, Finding], j
     if samples:
         run_folder.write_file(place / run_folder.SAMPLES, _samples(samples))
     run_folder.write_results(place, report)
-    run_folder.write(place, report.spec.report.formats)
-    return place
 
 
 def _plan_json(plan: Plan) -> bytes:

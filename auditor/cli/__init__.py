@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -16,9 +17,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """
     gc.set_threshold(200_000)
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")  # nothing installed beside may change what is valid
-    from auditor.cli.entry import code
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a stopped job ends like one interrupted by hand
+    try:
+        from auditor.cli.entry import code
 
-    status = code(arguments)
+        status = code(arguments)
+    except KeyboardInterrupt:  # before the command began, or a second time at its end
+        status = 130
     gc.freeze()  # the process ends here: its memory goes back whole
     sys.exit(status)
 

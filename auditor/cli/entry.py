@@ -21,7 +21,7 @@ def code(arguments: Sequence[str] | None = None) -> int:
         click.echo(_message(error), err=True)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted", err=True)
+        click.echo("interrupted; what was computed is kept, and the same command goes on from there", err=True)
         return INTERRUPTED
     return result if isinstance(result, int) else 0
 

@@ -3,8 +3,9 @@
 import signal
 import traceback
 from pathlib import Path
+from typing import Literal
 
-from auditor.errors import AuditorError, NotApplicable
+from auditor.errors import AuditorError, NotApplicable, RefusedError
 from auditor.evidence import Failure
 
 _LONGEST = 2000
@@ -16,7 +17,8 @@ def of_exception(error: BaseException) -> Failure:
     if isinstance(error, NotApplicable):
         return Failure(kind="not_applicable", message=str(error))
     if isinstance(error, AuditorError):
-        return Failure(kind="exception", message=error.message[:_LONGEST], hint=error.hint)
+        kind: Literal["refused", "exception"] = "refused" if isinstance(error, RefusedError) else "exception"
+        return Failure(kind=kind, message=error.message[:_LONGEST], hint=error.hint)
     text = f"{type(error).__name__}: {error}"[:_LONGEST]
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or _says_memory(error):
         return Failure(kind="oom", message=f"{text} ({_frame(error)})", hint="set a smaller run.batch_size in the spec")

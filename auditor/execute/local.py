@@ -51,12 +51,14 @@ class Executor(Protocol):
 
 @dataclass(frozen=True)
 class Local:
-    """Workers on this machine. root: where relative paths begin; cache: the store's folder; env: variables to pass."""
+    """Workers on this machine. root: where relative paths begin; cache: the store's folder; env: variables to pass;
+    offline: whether workers refuse to reach other machines."""
 
     root: Path
     cache: Path
     workers: int = 1
     env: tuple[str, ...] = ()
+    offline: bool = False
 
     def run(
         self,
@@ -79,11 +81,12 @@ class Local:
             reused=plan.reused,
             plugins=dict(plugins or {}),
             threads=threads,
+            offline=self.offline,
         )
-        shift = _Shift(
-            plan, lambda: Process(start, self.env), self.workers, spec.run.timeout, on_event, Store(self.cache)
-        )
-        return shift.work()
+        store = Store(self.cache)
+        if plan.jobs:
+            store.prepare()
+        return _Shift(plan, lambda: Process(start, self.env), self.workers, spec.run.timeout, on_event, store).work()
 
 
 @dataclass(frozen=True)

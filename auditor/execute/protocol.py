@@ -22,6 +22,7 @@ class Start(Value):
     reused: tuple[str, ...]
     plugins: dict[str, str]
     threads: int
+    offline: bool = False
 
 
 class Order(Value):

@@ -49,8 +49,13 @@ class Store:
     __contains__ = has
 
     def keys(self) -> frozenset[str]:
-        """Every key."""
-        return frozenset(_entries(self._objects))
+        """Every key. StoreError when the folder cannot be read."""
+        try:
+            return frozenset(_entries(self._objects))
+        except OSError as error:
+            raise StoreError(
+                f"{self._objects}: cannot be read: {error.strerror}", "check the folder given with --cache"
+            ) from error
 
     def put(self, key: str, artifact: object) -> None:
         """Store an artifact. StoreError when the disk refuses; TypeError when it is not plain data and arrays."""
@@ -128,7 +133,8 @@ class Store:
 
 def _entries(folder: Path) -> Iterator[str]:
     for shelf in folder.iterdir() if folder.is_dir() else ():
-        yield from (path.name for path in shelf.iterdir() if not path.name.startswith("."))
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # just emptied by somebody, or not ours
+            yield from (path.name for path in shelf.iterdir() if not path.name.startswith("."))
 
 
 def _flush_folder(folder: Path) -> None:

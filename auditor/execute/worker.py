@@ -1,5 +1,6 @@
 """The worker: a process that builds the same plan, does its jobs one by one, and answers in JSON lines."""
 
+import contextlib
 import os
 import queue
 import signal
@@ -9,12 +10,14 @@ from pathlib import Path
 from time import monotonic
 from typing import BinaryIO
 
+from auditor.execute.offline import offline
 from auditor.execute.protocol import Done, Failed, Finished, Note, Order, Progress, Ready, Start, command, send
 from auditor.execute.store import Store
 from auditor.execute.workshop import Workshop
 from auditor.needs import Need
 from auditor.plan.build import Plan, build
 from auditor.registry import Registry
+from auditor.sources.trust import refuse_unpickling
 from auditor.values import Value
 
 _EVERY = 0.1
@@ -68,11 +71,13 @@ def main(commands_fd: int, answers_fd: int) -> None:
         start = command(lines.get())
         if not isinstance(start, Start):
             raise ValueError("the first command must be the start")
-        worker = Worker(start, answers)
-        while True:
-            order = command(lines.get())
-            if isinstance(order, Order):
-                worker.do(order)
+        refuse_unpickling()
+        with offline() if start.offline else contextlib.nullcontext():
+            worker = Worker(start, answers)
+            while True:
+                order = command(lines.get())
+                if isinstance(order, Order):
+                    worker.do(order)
 
 
 def _listen(commands_fd: int, lines: "queue.SimpleQueue[bytes]") -> None:

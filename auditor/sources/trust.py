@@ -15,8 +15,7 @@ def require(models: Iterable[ModelRef], consented: frozenset[str]) -> None:
 
     A fine-tune is consented to with its parent, or by itself. Refused too: an environment that lets torch unpickle.
     """
-    if os.environ.get(FORCE):
-        raise RefusedError(f"refused: {FORCE} is set, which lets weights files run code", hint=f"unset {FORCE}")
+    refuse_unpickling()
     refused = [ref for ref in models if ref.trust == "code" and not consented & set(_known_as(ref))]
     if not refused:
         return
@@ -28,6 +27,12 @@ def require(models: Iterable[ModelRef], consented: frozenset[str]) -> None:
         hint=f"if you trust that code, run again with {flags}, or list it under `trust:` in {policy_file()}",
         where=("models", refused[0].name),
     )
+
+
+def refuse_unpickling() -> None:
+    """Raise RefusedError in an environment that lets torch unpickle whatever a weights file holds."""
+    if os.environ.get(FORCE):
+        raise RefusedError(f"refused: {FORCE} is set, which lets weights files run code", hint=f"unset {FORCE}")
 
 
 def consent(names: Iterable[str]) -> frozenset[str]:
