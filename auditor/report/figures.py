@@ -9,6 +9,7 @@ from functools import lru_cache
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import LogNorm, Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure as Canvas
 from matplotlib.image import AxesImage
@@ -17,8 +18,9 @@ from auditor.blocks import AnyBlock, Bars, Heatmap, Images, Line, Lines, Table, 
 from auditor.report import figurestyle as style
 from auditor.report import formatting
 from auditor.report.figurestyle import COLUMN_MM, PAGE_MM, label, middle
+from auditor.report.margins import Margins, fit, longest
 
-DENSE = 600
+IMAGE_DPI = 200
 _DIRECT_LINES, _DIRECT_LENGTH = 3, 18
 
 
@@ -41,10 +43,10 @@ class Figure:
         """Whether it needs the width of the page."""
         return self.width_mm > COLUMN_MM
 
-    @property
-    def uri(self) -> str:
-        """The figure as a data: URI."""
-        return f"data:{self.media};base64,{base64.b64encode(self.data).decode()}"
+    def uri(self, *, alone: bool) -> str:
+        """The figure as a data: URI; `alone`: shown by a browser, where a picture sees no font of its page."""
+        data = style.with_font(self.data) if alone else self.data
+        return f"data:{self.media};base64,{base64.b64encode(data).decode()}"
 
 
 @lru_cache(maxsize=512)
@@ -66,8 +68,8 @@ def draw(block: AnyBlock) -> Figure | None:
 def _figure(block: Lines | Bars | Heatmap, width: float, height: float, alt: str, *, tinted: bool) -> Figure:
     style.register_fonts()
     with rc_context(style.RC):
-        canvas = Canvas(figsize=(width / 25.4, height / 25.4), layout="constrained")
-        axes = canvas.subplots()
+        canvas = Canvas(figsize=(width / 25.4, height / 25.4), dpi=IMAGE_DPI, facecolor="none")
+        axes = canvas.add_axes((0.2, 0.2, 0.7, 0.7), facecolor="none")
         match block:
             case Lines():
                 _lines(axes, block)
@@ -75,20 +77,20 @@ def _figure(block: Lines | Bars | Heatmap, width: float, height: float, alt: str
                 _bars(axes, block)
             case Heatmap():
                 _heatmap(canvas, axes, block)
-        file = io.BytesIO()
-        canvas.savefig(file, format="svg", transparent=True, dpi=300, metadata={"Date": None, "Creator": None})
-    return Figure(file.getvalue(), "image/svg+xml", alt, width, height, tinted)
+        file = io.StringIO()
+        # Not savefig: it draws everything twice, once to find out what a layout engine would ask.
+        FigureCanvasSVG(canvas).print_svg(file, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
+    return Figure(style.page_text(file.getvalue()).encode(), "image/svg+xml", alt, width, height, tinted)
 
 
 def _lines(axes: Axes, block: Lines) -> None:
-    dense = sum(len(line.x) for line in block.lines) > DENSE
     for at, line in enumerate(block.lines):
         colour, dash = style.line_style(at)
         x, y = np.asarray(line.x), np.asarray(line.y)
         marker = "o" if len(line.x) == 1 else ""
-        axes.plot(x, y, color=colour, linestyle=dash, marker=marker, markersize=3, rasterized=dense, zorder=3)
+        axes.plot(x, y, color=colour, linestyle=dash, marker=marker, markersize=3, zorder=3)
         if line.low and line.high:
-            axes.fill_between(x, line.low, line.high, color=colour, alpha=0.16, linewidth=0, rasterized=dense)
+            axes.fill_between(x, line.low, line.high, color=colour, alpha=0.16, linewidth=0)
     if block.x_log:
         axes.set_xscale("log", nonpositive="mask")
     if block.y_log:
@@ -104,17 +106,16 @@ def _lines(axes: Axes, block: Lines) -> None:
             label(text, 20), (x_mark, 1.0), (2, -2), xycoords=("data", "axes fraction"), textcoords="offset points",
             va="top", fontsize=7, color=style.SOFT,
         )  # fmt: skip
-    _name_lines(axes, block.lines)
+    fit(axes, _name_lines(axes, block.lines))
 
 
-def _name_lines(axes: Axes, lines: Sequence[Line]) -> None:
-    """Names at the ends of two or three lines; a legend above for more, or for long names."""
+def _name_lines(axes: Axes, lines: Sequence[Line]) -> Margins:
+    """Names at the ends of two or three lines; a legend above for more, or for long names. The room they take."""
     named = [(at, line) for at, line in enumerate(lines) if line.label and line.x]
-    if len(lines) == 1:
-        return
+    if len(lines) < 2:
+        return Margins()
     if len(named) > _DIRECT_LINES or any(len(line.label) > _DIRECT_LENGTH for _, line in named):
-        _legend(axes, lines)
-        return
+        return _legend(axes, lines)
     ends = sorted((_fraction(axes, line.y[-1]), at, line.label) for at, line in named)
     heights = spread([end for end, _, _ in ends], least=0.09)
     for height, (_, at, text) in zip(heights, ends, strict=True):
@@ -122,16 +123,18 @@ def _name_lines(axes: Axes, lines: Sequence[Line]) -> None:
             1.02, height, label(text, _DIRECT_LENGTH), transform=axes.transAxes, va="center",
             color=style.line_style(at)[0],
         )  # fmt: skip
+    return Margins(right=3.5 + longest([text for _, _, text in ends]))
 
 
-def _legend(axes: Axes, lines: Sequence[Line]) -> None:
+def _legend(axes: Axes, lines: Sequence[Line]) -> Margins:
     handles = axes.get_lines()[: len(lines)]
-    longest = max(len(line.label) for line in lines)
+    letters = max(len(line.label) for line in lines)
+    columns = 1 if letters > 20 else 2 if letters > 12 else 3
     axes.legend(
-        handles, [label(line.label, 40) for line in lines], loc="lower left", bbox_to_anchor=(0, 1.0),
-        ncols=1 if longest > 20 else 2 if longest > 12 else 3, frameon=False, borderaxespad=0.2,
-        handlelength=2.2, columnspacing=1.2, fontsize=7.5,
+        handles, [label(line.label, 40) for line in lines], loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns,
+        frameon=False, borderaxespad=0.2, handlelength=2.2, columnspacing=1.2, fontsize=7.5,
     )  # fmt: skip
+    return Margins(top=2.5 + 3.9 * -(-len(lines) // columns))
 
 
 def _fraction(axes: Axes, y: float) -> float:
@@ -178,6 +181,7 @@ def _bars(axes: Axes, block: Bars) -> None:
             label(text, 30), (x, 1.0), (0, 2), xycoords=("data", "axes fraction"), textcoords="offset points",
             ha="center", va="bottom", fontsize=7.5, color=style.SOFT,
         )  # fmt: skip
+    fit(axes, Margins(top=5.5 if block.reference else 2.0))
 
 
 def _heatmap_size(block: Heatmap) -> tuple[float, float]:
@@ -200,12 +204,13 @@ def _heatmap(canvas: Canvas, axes: Axes, block: Heatmap) -> None:
     axes.tick_params(length=0)
     if block.annotate and values.size <= 200:
         _annotate(axes, image, values)
-    bar = canvas.colorbar(image, ax=axes, fraction=0.05, aspect=24, pad=0.02)
+    bar = canvas.colorbar(image, cax=canvas.add_axes((0.9, 0.2, 0.02, 0.7)))
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=2)
     style.plain_ticks(bar.ax.yaxis)
     if block.value_label:
         bar.set_label(label(block.value_label, 40))
+    fit(axes, Margins(right=5.0), bar.ax)
 
 
 def _norm(block: Heatmap, values: np.ndarray) -> Normalize:

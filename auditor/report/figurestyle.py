@@ -1,11 +1,8 @@
 """How figures look: colours, type and widths of the page, and fonts that are the page's own."""
 
-import atexit
-import io
-import shutil
-import tempfile
+import base64
+import re
 from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auditor.report import formatting, templates
@@ -31,7 +28,7 @@ RC: Any = {
     "xtick.major.width": 0.6, "ytick.major.width": 0.6, "xtick.major.size": 2.5, "ytick.major.size": 2.5,
     "xtick.minor.size": 1.5, "ytick.minor.size": 1.5, "xtick.minor.width": 0.4, "ytick.minor.width": 0.4,
     "grid.color": LINE, "grid.linewidth": 0.6, "axes.axisbelow": True, "lines.linewidth": 1.4,
-    "text.parse_math": False, "text.usetex": False, "svg.fonttype": "path", "svg.hashsalt": "auditor",
+    "text.parse_math": False, "text.usetex": False, "svg.fonttype": "none", "svg.hashsalt": "auditor",
     "axes.unicode_minus": True, "axes.formatter.use_mathtext": False, "savefig.pad_inches": 0.02,
 }  # fmt: skip
 
@@ -68,34 +65,51 @@ def plain_ticks(*found: "Axis") -> None:
 @lru_cache(maxsize=1)
 def own_points() -> frozenset[int]:
     """The code points of the page's own text font."""
+    return frozenset(_own_font().getBestCmap())
+
+
+@lru_cache(maxsize=1)
+def advances() -> dict[int, float]:
+    """Code point -> its width in the page's own text font, in em."""
+    font = _own_font()
+    widths, em = font["hmtx"].metrics, font["head"].unitsPerEm
+    return {point: widths[glyph][0] / em for point, glyph in font.getBestCmap().items()}
+
+
+@lru_cache(maxsize=1)
+def _own_font() -> Any:
     from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
 
-    return frozenset(TTFont(io.BytesIO(templates.font("IBMPlexSans-Regular"))).getBestCmap())
+    return TTFont(templates.font_file("IBMPlexSans-Regular"), lazy=True)
 
 
 @lru_cache(maxsize=1)
 def register_fonts() -> frozenset[int]:
-    """Make the page's fonts known to matplotlib; the code points that figures can show.
-
-    matplotlib reads no WOFF2, so the fonts are unpacked into a temporary folder that lives as long as the process.
-    """
-    from fontTools.ttLib import TTFont
+    """Make the page's font known to matplotlib; the code points that figures can show."""
     from matplotlib import font_manager
 
-    place = Path(tempfile.mkdtemp(prefix="auditor-fonts-"))
-    atexit.register(shutil.rmtree, place, ignore_errors=True)
-    points: set[int] = set()
-    for name in ("IBMPlexSans-Regular",):
-        unpacked = TTFont(io.BytesIO(templates.font(name)), recalcTimestamp=False)
-        unpacked.flavor = None
-        unpacked.save(place / f"{name}.ttf", reorderTables=False)
-        font_manager.fontManager.addfont(place / f"{name}.ttf")
-        points |= set(unpacked.getBestCmap())
+    font_manager.fontManager.addfont(templates.font_file("IBMPlexSans-Regular"))
+    points = set(own_points())
     installed = {font.name for font in font_manager.fontManager.ttflist}
     RC["font.family"] = [*_FAMILIES, *(name for name in _HAN if name in installed)]
     for family in RC["font.family"][1:]:
         points |= set(font_manager.get_font(font_manager.findfont(family)).get_charmap())
     return frozenset(points)
+
+
+def page_text(svg: str) -> str:
+    """The SVG with its families as the printer reads them: without quotes, and without spaces around them."""
+    families = ",".join(RC["font.family"])
+    return re.sub(r"font-family: [^;\"]+", f"font-family: {families}", svg)
+
+
+def with_font(svg: bytes) -> bytes:
+    """The SVG with the page's own font inside, for browsers: a picture sees no font of the page that shows it."""
+    if b"<text" not in svg:
+        return svg
+    font = base64.b64encode(templates.font("FigureSans")).decode()
+    face = f"@font-face{{font-family:'IBM Plex Sans';src:url(data:font/woff2;base64,{font}) format('woff2')}}"
+    return svg.replace(b"<defs>", f"<defs><style>{face}</style>".encode(), 1)
 
 
 def label(text: str, length: int) -> str:

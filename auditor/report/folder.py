@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from auditor.errors import AuditorError, StoreError, VerificationError
@@ -78,12 +78,14 @@ def write(folder: Path, formats: Iterable[Format]) -> tuple[Path, ...]:
 
         written.append(_put(folder / JUNIT, junit.render(report).encode()))
     written.append(_put(folder / MANIFEST, _json(manifest(folder))))
-    if "html" in wanted:
+    if "pdf" in wanted:
+        pages = tuple(name for name in ("html", "pdf") if name in wanted)
+        _print_in_child(folder, pages)
+        written += [folder / name for name, kind in ((HTML, "html"), (PDF, "pdf")) if kind in pages]
+    elif "html" in wanted:
         from auditor.report import html
 
         written.append(_put(folder / HTML, html.render(report).encode()))
-    if "pdf" in wanted:
-        written.append(_print_in_child(folder))
     return tuple(written)
 
 
@@ -122,9 +124,9 @@ def point_latest(folder: Path) -> None:
     temporary.replace(link)
 
 
-def _print_in_child(folder: Path) -> Path:
-    """Print the PDF in a process of its own, so that a page that never ends, ends."""
-    command = [sys.executable, "-m", "auditor.report.pdf", str(folder)]
+def _print_in_child(folder: Path, pages: Sequence[str]) -> None:
+    """Make pages in a process of its own, so that one that never ends, ends; its figures are drawn once for all."""
+    command = [sys.executable, "-m", "auditor.report.pdf", str(folder), *pages]
     package = str(Path(__file__).resolve().parents[2])
     known = [package, *(part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(known))}
@@ -135,16 +137,17 @@ def _print_in_child(folder: Path) -> Path:
     if done.returncode != 0:
         told = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
         raise StoreError(f"{folder / PDF}: printing failed: {told[0]}", "`auditor doctor` says what is missing")
-    return folder / PDF
 
 
-def print_folder(name: str) -> int:
-    """Print report.pdf of a run folder; the exit status of the child process."""
+def print_folder(name: str, pages: Sequence[str] = ("pdf",)) -> int:
+    """Make the pages "html" and "pdf" of a run folder, those asked for; the exit status of the child process."""
     from auditor.report import cards, html, pdf
 
     folder = Path(name)
     try:
         report = read_report(folder)
+        if "html" in pages:
+            write_file(folder / HTML, html.render(report).encode())
         attachments = {name: (folder / name).read_bytes() for name in ATTACHED if (folder / name).is_file()}
         moment = cards.instant(report.run.started)
         page = pdf.write(html.render(report, "print"), attachments, moment, report.finding_digest)

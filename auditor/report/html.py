@@ -95,10 +95,16 @@ def _hash(text: str) -> str:
 def _style(medium: Medium) -> str:
     faces = "".join(
         f"@font-face{{font-family:'{family}';font-weight:{weight};font-style:{slope};font-display:swap;"
-        f"src:url(data:font/woff2;base64,{base64.b64encode(templates.font(file)).decode()}) format('woff2')}}\n"
+        f"src:url({_font(file, medium)})}}\n"
         for family, weight, slope, file in _FACES
     )
     return faces + templates.read("report.css") + templates.read(f"{medium}.css")
+
+
+def _font(name: str, medium: Medium) -> str:
+    if medium == "print":
+        return f"{templates.FONT_SCHEME}{name}"
+    return f"data:font/woff2;base64,{base64.b64encode(templates.font(name)).decode()}"
 
 
 @lru_cache(maxsize=1)

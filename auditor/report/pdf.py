@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from weasyprint import HTML, Attachment  # type: ignore[import-untyped]
 from weasyprint.urls import URLFetcher, URLFetcherResponse  # type: ignore[import-untyped]
 
+from auditor.report import templates
+
 EPOCH = datetime(1980, 1, 1, tzinfo=UTC)
 _UA = (
     b'<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about=""'
@@ -17,13 +19,16 @@ _UA = (
 
 
 class OnlyData(URLFetcher):  # type: ignore[misc]
-    """Fetches data: URIs and nothing else, so that no text of a user can reach a file or the network."""
+    """Fetches data: URIs and own fonts by name, so that no text of a user can reach a file or the network."""
 
     def __init__(self) -> None:
         super().__init__(allowed_protocols=("data",), allow_redirects=False, fail_on_errors=True)
 
     def fetch(self, url: str, headers: Mapping[str, str] | None = None) -> URLFetcherResponse:
-        """The content of a data: URI. Raises ValueError on any other scheme."""
+        """The content of a data: URI, or an own font. Raises ValueError on anything else."""
+        name = url.removeprefix(templates.FONT_SCHEME)
+        if name != url and name in templates.FONTS:
+            return URLFetcherResponse(url, templates.font_file(name).read_bytes(), {"Content-Type": "font/ttf"})
         if not url.lower().startswith("data:"):
             raise ValueError(f"the report loads nothing from outside: {url[:80]!r}")
         return super().fetch(url, headers)
@@ -59,4 +64,4 @@ def write(html: str, attachments: Mapping[str, bytes], moment: datetime | None =
 if __name__ == "__main__":
     from auditor.report.folder import print_folder
 
-    sys.exit(print_folder(sys.argv[1]))
+    sys.exit(print_folder(sys.argv[1], sys.argv[2:]))

@@ -4,6 +4,14 @@ from pathlib import Path
 
 from auditor.errors import StoreError
 
+FONT_SCHEME = "own-font:"  # what the printed page calls the fonts shipped here
+FONTS = (
+    "IBMPlexSans-Light",
+    "IBMPlexSans-Regular",
+    "IBMPlexSans-Italic",
+    "IBMPlexSans-SemiBold",
+    "IBMPlexMono-Regular",
+)
 _PACKAGE = Path(__file__).resolve().parent.parent
 
 
@@ -23,5 +31,10 @@ def read(name: str) -> str:
 
 
 def font(name: str) -> bytes:
-    """The bytes of one font file (WOFF2), e.g. "IBMPlexSans-Regular"."""
+    """The bytes of one font for browsers (WOFF2), e.g. "IBMPlexSans-Regular"."""
     return (folder() / "fonts" / f"{name}.woff2").read_bytes()
+
+
+def font_file(name: str) -> Path:
+    """The file of one font for print and figures (TrueType: unpacking WOFF2 would cost seconds)."""
+    return folder() / "fonts" / f"{name}.ttf"
