@@ -5,6 +5,7 @@
 
 import ctypes
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -155,6 +156,27 @@ def _fail(error: Exception) -> None:
     raise error
 
 
+def _call_home() -> None:
+    """Reach for another machine; the address is one that documentation may use, and nobody has (RFC 5737)."""
+    with socket.socket() as made:
+        made.settimeout(0.2)
+        made.connect(("192.0.2.1", 80))
+
+
+def _call_here() -> None:
+    """Talk to this machine alone."""
+    with socket.socket() as server, socket.socket() as client:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        client.connect(server.getsockname())
+    socket.getaddrinfo("localhost", 80)
+
+
+def _spill() -> None:
+    """Name the variables that one sees."""
+    raise ValueError(f"sees {' '.join(sorted(os.environ))}")
+
+
 def _grandchild() -> None:
     subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     raise ValueError("left a child behind")
@@ -170,6 +192,10 @@ FAULTS: dict[str, Callable[[], object]] = {
     "escape": lambda: subprocess.run(["setsid", sys.executable, "-c", "import time; time.sleep(600)"]),
     "grandchild_hang": lambda: subprocess.run([sys.executable, "-c", "import time; time.sleep(600)"]),
     "skip": lambda: _fail(NotApplicable("the built model has no numbers")),
+    "call_home": _call_home,
+    "look_up": lambda: socket.getaddrinfo("example.org", 443),
+    "call_here": _call_here,
+    "spill": _spill,
     "memory": lambda: _fail(MemoryError("no room")),
 }
 
