@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from typing import Literal
 
-from auditor.execute.protocol import Event, Finished
+from auditor.execute.protocol import Event, Finished, Output
 from auditor.values import Value
 
 
@@ -28,7 +28,11 @@ class Journal:
         self.seconds: dict[str, float] = {}
 
     def __call__(self, event: Event | Planned) -> None:
-        self.events.append(event)
+        last = self.events[-1] if self.events else None
+        if isinstance(event, Output) and isinstance(last, Output) and last.job == event.job:
+            self.events[-1] = last.model_copy(update={"text": last.text + event.text})  # it arrives in crumbs
+        else:
+            self.events.append(event)
         if isinstance(event, Finished):
             self.seconds[event.job] = self.seconds.get(event.job, 0.0) + event.seconds
         self._watcher(event)
