@@ -48,6 +48,16 @@ class AuditorError(Exception):
         self.message, self.hint, self.where = message, hint, where
 
 
+def worded(error: AuditorError) -> str:
+    """The message as the command line prints it: what has no place in a file begins with "error: ".
+
+    >>> worded(UsageError("-j: expected a number"))
+    'error: -j: expected a number'
+    """
+    placed = isinstance(error, SpecError) and any(problem.place for problem in error.problems)
+    return str(error) if placed else f"error: {error}"
+
+
 class SpecError(AuditorError):
     """The spec is wrong; `problems` holds everything found, in the order of the file."""
 

@@ -12,6 +12,7 @@ from auditor.plan.explain import explain
 from auditor.plan.select import matcher
 from auditor.plan.subjects import Described, resolve
 from auditor.registry import Registry
+from auditor.sources import trust
 from auditor.spec.load import Loaded, as_spec_error, load
 from auditor.subject import Subject
 
@@ -71,6 +72,7 @@ def prepare(path: Path, options: Options | None = None) -> Prepared:
         described = resolve(loaded.spec, loaded.root)
     except SourceError as error:
         raise as_spec_error(loaded, error) from error
+    trust.refuse_unknown(described.models.values(), chosen.trust)
     store = Store(chosen.cache or default_cache())
     out = _deselected(loaded, chosen.only)
     subjects = {name: subject for name, subject in described.subjects.items() if name not in out}

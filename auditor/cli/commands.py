@@ -39,14 +39,14 @@ def _choosing(command: Any) -> Any:
             "-k", "only", default="", metavar="EXPR", help="Only checks whose id matches, e.g. 'grad and not cam'."
         ),
         click.option("--cache", type=click.Path(path_type=Path), help="Where computed results are kept."),
-        click.option("--trust", multiple=True, metavar="NAME", help="Consent to code of the model or data NAME."),
+        click.option("--trust", multiple=True, metavar="NAME", help="Consent to the code of the model NAME."),
     )
     for option in reversed(options):
         command = option(command)
     return command
 
 
-@auditor.command()
+@auditor.command(short_help="Run an audit and write its report.")
 @SPEC
 @_reading
 @_choosing
@@ -65,12 +65,12 @@ def run(spec: Path, quiet: bool, **flags: Any) -> int:
     return run_audit(spec, _options(**flags), quiet=quiet)
 
 
-@auditor.command()
+@auditor.command(short_help="Check specs, with every error at its place.")
 @click.argument("specs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @_reading
 def validate(specs: Sequence[Path], params: Sequence[str], roots: Sequence[Path], env: Sequence[str]) -> int:
     """Check specs: every error with its place, what was expected and what was found."""
-    from auditor.errors import AuditorError
+    from auditor.errors import AuditorError, worded
     from auditor.registry import Registry
     from auditor.spec.load import load
 
@@ -80,12 +80,12 @@ def validate(specs: Sequence[Path], params: Sequence[str], roots: Sequence[Path]
             load(spec, registry, params=_pairs(params), env=env, roots=roots)
             click.echo(f"{spec}: valid")
         except AuditorError as error:
-            click.echo(str(error), err=True)
+            click.echo(worded(error), err=True)
             worst = max(worst, error.exit_code)
     return worst
 
 
-@auditor.command()
+@auditor.command(short_help="Show what would run, and what it costs.")
 @SPEC
 @_reading
 @_choosing
@@ -96,7 +96,7 @@ def plan(spec: Path, **flags: Any) -> None:
     click.echo(audit.plan(spec, _options(**flags)))
 
 
-@auditor.command()
+@auditor.command(short_help="Write the pages of a finished run again.")
 @click.argument("folder", metavar="RUN", type=click.Path(path_type=Path))
 @click.option(
     "--format", "formats", multiple=True, type=click.Choice(["html", "pdf", "junit"]), help="Only these pages."
@@ -121,14 +121,16 @@ def checks(names: bool) -> None:
         click.echo(name if names else f"{name:{width}}  {registry.summary(name)}")
 
 
-@auditor.command()
+@auditor.command(short_help="Explain one check.")
 @click.argument("check")
 def explain(check: str) -> None:
     """Explain one check: its question, formula, method, metrics, parameters and limits."""
-    from auditor.cli.explaining import page
+    from auditor.cli.explaining import find, page
     from auditor.registry import Registry
 
-    click.echo(page(check, Registry().check(check)), nl=False)
+    registry = Registry()
+    use = find(registry, check)
+    click.echo(page(use, registry.check(use)), nl=False)
 
 
 @auditor.command()
@@ -142,7 +144,7 @@ def schema() -> None:
     click.echo(json.dumps(document(Registry()), indent=1))
 
 
-@auditor.command()
+@auditor.command(short_help="Look for what is missing on this machine.")
 def doctor() -> int:
     """Look for what is missing on this machine, and print the command that mends it."""
     from auditor.cli.doctor import findings
@@ -153,7 +155,7 @@ def doctor() -> int:
     return 0 if all(finding.works for finding in found) else 2
 
 
-@auditor.command()
+@auditor.command(short_help="Write a commented spec to start from.")
 @click.argument("model", required=False, type=click.Path(path_type=Path))
 @click.argument("data", required=False, type=click.Path(path_type=Path))
 @click.option(

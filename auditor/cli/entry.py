@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import click
 
 from auditor.cli.commands import auditor
-from auditor.errors import AuditorError
+from auditor.errors import AuditorError, worded
 
 INTERRUPTED = 130
 
@@ -18,14 +18,9 @@ def code(arguments: Sequence[str] | None = None) -> int:
         error.show()
         return error.exit_code
     except AuditorError as error:
-        click.echo(_message(error), err=True)
+        click.echo(worded(error), err=True)
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("interrupted; what was computed is kept, and the same command goes on from there", err=True)
         return INTERRUPTED
     return result if isinstance(result, int) else 0
-
-
-def _message(error: AuditorError) -> str:
-    text = str(error)
-    return text if text.startswith("error") else f"error: {text}"

@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from auditor.check import Check
+from auditor.errors import UsageError
 from auditor.evidence import Metric
 from auditor.registry import Registry
+from auditor.spec.places import did_you_mean
 
 
 def pages(registry: Registry) -> dict[str, str]:
@@ -17,6 +19,18 @@ def pages(registry: Registry) -> dict[str, str]:
     return {"README.md": "\n".join((*head, *listed)) + "\n"} | {
         f"{name}.md": page(name, registry.check(name)) for name in names
     }
+
+
+def find(registry: Registry, name: str) -> str:
+    """The full name of a check by it or by its last word, e.g. "saliency". UsageError where none or several fit."""
+    names = registry.names()
+    fitting = [use for use in names if name in (use, use.rpartition(".")[2])]
+    if len(fitting) == 1:
+        return fitting[0]
+    if fitting:
+        raise UsageError(f"several checks are called {name!r}", hint=f"name one of {', '.join(fitting)}")
+    near = did_you_mean(name, [*names, *(use.rpartition(".")[2] for use in names)])
+    raise UsageError(f"no check is called {name!r}", near if near.startswith("did") else did_you_mean(name, names))
 
 
 def page(name: str, check: type[Check]) -> str:

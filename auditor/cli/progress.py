@@ -65,11 +65,11 @@ class Telling:
         """A job is over."""
 
     def failure(self, event: say.Failed) -> None:
-        """A need has no result; said once a job and message."""
-        text = f"{self.titles.get(event.job, 'a job')}: {event.failure.kind}: {_first_line(event.failure.message)}"
+        """A need has no result; a message is said once, however many wait for it."""
+        text = f"{event.failure.kind}: {_first_line(event.failure.message)}"
         if event.failure.kind != "not_applicable" and text not in self.failed:
             self.failed.add(text)
-            self.line(text)
+            self.line(f"{self.titles.get(event.job, 'a job')}: {text}")
 
     def line(self, text: str) -> None:
         """One line of its own."""

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterable
 
-from auditor.errors import RefusedError
+from auditor.errors import RefusedError, UsageError
 from auditor.spec.policy import policy_file, user_policy
 from auditor.subject import ModelRef
 
@@ -33,6 +33,15 @@ def refuse_unpickling() -> None:
     """Raise RefusedError in an environment that lets torch unpickle whatever a weights file holds."""
     if os.environ.get(FORCE):
         raise RefusedError(f"refused: {FORCE} is set, which lets weights files run code", hint=f"unset {FORCE}")
+
+
+def refuse_unknown(models: Iterable[ModelRef], given: Iterable[str]) -> None:
+    """Raise UsageError for a `--trust` that is neither the name nor the digest of a model of this audit."""
+    refs = list(models)
+    known = {name for ref in refs for name in _known_as(ref)}
+    for name in sorted(set(given) - known):
+        hint = f"models of this spec: {', '.join(sorted(ref.name for ref in refs))}"
+        raise UsageError(f"--trust {name}: the spec has no such model", hint)
 
 
 def consent(names: Iterable[str]) -> frozenset[str]:
