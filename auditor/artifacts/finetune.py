@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 HELD_BYTES = 256 * 2**20
 """Encoded inputs up to this size are kept for the whole run; larger ones are encoded again at each use."""
 
+EVALUATED = 4
+"""An evaluation keeps no graph, so it takes this many batches at once: about a third less time for small models."""
+
 
 @dataclass(frozen=True)
 class Starting:
@@ -59,7 +62,7 @@ class Start(Live[Starting]):
 class FineTune(Derived[Run]):
     """One run of the recipe of `ref` (a model of source "finetune"); seeds count from 1."""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     artifact: ClassVar[type] = Run
     ref: ModelRef
     seed: int
@@ -93,7 +96,7 @@ class FineTune(Derived[Run]):
         model: LoadedModel = upstream["start"].fresh(seed)
         settings = Settings(**recipe.model_dump(exclude={"seeds", "head"}))
         data, validation = Rows(upstream["train"]), Rows(upstream["validation"])
-        size = self.runtime.batch_size
+        size = EVALUATED * self.runtime.batch_size
         tell = progress or (lambda done, total: None)
         return train(
             model.module, model.logits, data, validation, settings, seed,

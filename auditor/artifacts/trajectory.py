@@ -1,12 +1,13 @@
 """Trajectories: how a model's weights moved, from recorded runs or from checkpoints on disk."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
 from auditor.errors import NotApplicable, SourceError
+from auditor.evidence import Measurement
 from auditor.methods.training.record import Changes, Run
 from auditor.needs import Derived, Live, Need
 from auditor.subject import FileRef, History, Holding, ModelRef, Runtime, Subject
@@ -33,6 +34,14 @@ class Trajectory:
         lost = [f"seed {place} at step {run.diverged_at}" for place, run in enumerate(self.runs, 1) if run.diverged]
         return f"{len(lost)} of {len(self.runs)} runs diverged: {', '.join(lost[:8])}." if lost else ""
 
+    def bounded(self, measured: Iterable[Measurement]) -> tuple[Measurement, ...]:
+        """The measurements, as lower bounds if a run diverged or a history ends in numbers that are not finite.
+
+        What is left of such a run looks healthier than it was: it may fail an expectation, never pass one.
+        """
+        lost = any(run.diverged for run in self.runs) or not all(part.finite() for part in self.changes)
+        return tuple(one.model_copy(update={"censored": True}) if lost else one for one in measured)
+
     def remarks(self, short: int = 0) -> tuple[str, ...]:
         """What a reader of the changes must know, in sentences. short: histories too short to be read."""
         spacing = sorted(b - a for a, b in pairwise(self.changes[0].steps.tolist()))
@@ -41,6 +50,7 @@ class Trajectory:
             f"Rates are over intervals of {spacing[len(spacing) // 2]} steps." if spacing else "",
             f"{short} of {many} histories have fewer than two intervals and are left out." if short else "",
             self.diverged(),
+            "" if all(part.finite() for part in self.changes) else "Rates end where weights are no longer finite.",
             "Learning rates are not known here." if self.source == "checkpoints" else "",
         ]
         for word, names in (("appear", self.appeared), ("vanish", self.vanished)):

@@ -1,5 +1,7 @@
 """Minimum: what is too little to decide anything (rule 4)."""
 
+from math import isfinite
+
 from auditor.evidence import Counts, CountsPair, Distribution, Enclosure, Measurement, Moments, Quantiles
 from auditor.judge.messages import UNITS, say
 from auditor.statistics import quantile_interval
@@ -8,6 +10,7 @@ EXAMPLES = 30
 BOOTSTRAP = 64
 SEEDS = 5
 PROBES = 10
+ROUNDING = 1e-9
 
 
 def obstacle(measurement: Measurement, confidence: float) -> str:
@@ -35,18 +38,23 @@ def too_few(measurement: Measurement) -> str:
 
 
 def _no_spread(measurement: Measurement, confidence: float) -> str:
-    """An interval without width promises a certainty that no sample gives. Equal seeds (a count of layers, say) are
-    let be: their number is small and known, and Student's interval is then what the policy asks.
+    """An interval without width promises a certainty that no sample gives, whatever the unit: equal seeds of a number
+    that can only take few values (a step on the grid of records) are common, and say nothing of the next seed. Widths
+    in the range of rounding are none.
     """
     words = {"metric": measurement.name, "units": UNITS[measurement.unit_of_resampling]}
     match measurement.distribution:
         case Quantiles(values=values):
             low, high = quantile_interval(values, confidence)
-            return say("zero_width", **words) if low == high else ""
-        case Moments(sd=0.0, n=n) if measurement.unit_of_resampling != "seed":
+            return say("zero_width", **words) if low == high or _flat(low, high) else ""
+        case Moments(mean=mean, sd=sd, n=n) if sd <= ROUNDING * abs(mean):
             return say("no_spread", n=n, **words)
         case _:
             return ""
+
+
+def _flat(low: float, high: float) -> bool:
+    return isfinite(high - low) and high - low <= ROUNDING * max(abs(low), abs(high))
 
 
 def units(measurement: Measurement) -> int:

@@ -295,10 +295,24 @@ def test_rule_04_a_zero_width_bootstrap() -> None:
     assert "no width" in made.reason
 
 
-def test_rule_04_equal_examples_prove_nothing_but_equal_seeds_may() -> None:
-    assert verdict(rule(at_most=1.0), mean(0.0, sd=0.0)).outcome == "inconclusive"
-    assert verdict(rule(at_most=1.0), mean(0.0, sd=0.0, unit_of_resampling="group")).outcome == "inconclusive"
-    assert verdict(rule(at_most=0.0), mean(0.0, sd=0.0, n=5, unit_of_resampling="seed")).outcome == "pass"
+@pytest.mark.parametrize("unit", ["example", "document", "group", "record", "probe", "seed"])
+def test_rule_04_equal_values_prove_nothing_whatever_the_unit(unit: str) -> None:
+    made = verdict(rule(at_most=1.0), mean(0.0, sd=0.0, unit_of_resampling=unit))
+    assert made.outcome == "inconclusive" and "no width" in made.reason
+
+
+@pytest.mark.parametrize(("at", "outcome"), [("at_least", "inconclusive"), ("at_most", "inconclusive")])
+def test_rule_04_equal_seeds_of_a_number_on_a_coarse_grid(at: str, outcome: str) -> None:
+    same = mean(40.0, sd=0.0, n=5, unit_of_resampling="seed")
+    assert verdict(rule(**{at: 40.0}), same).outcome == outcome
+    assert verdict(rule(at_most=60.0), mean(41.6, sd=3.6, n=5, unit_of_resampling="seed")).outcome == "pass"
+
+
+def test_rule_04_a_spread_in_the_range_of_rounding_is_none() -> None:
+    assert verdict(rule(at_least=0.05), mean(0.1, sd=1e-17)).outcome == "inconclusive"
+    nearly = bootstrapped(tuple(2.0 + 1e-15 * place for place in range(len(GRID))))
+    assert verdict(rule(at_least=1.0), nearly).outcome == "inconclusive"
+    assert verdict(rule(at_least=1.0), mean(9.0, sd=1e-6)).outcome == "pass"
 
 
 def test_rule_04_n_is_what_was_drawn_not_what_is_claimed() -> None:

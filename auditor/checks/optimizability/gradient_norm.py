@@ -14,27 +14,32 @@ from auditor.subject import Subject
 if TYPE_CHECKING:
     from auditor.methods.training.record import Run
 
-MIN_STEPS = 8
 NO_LAYERS = "a run has no record of a trained tensor of two dimensions"
+UNDETERMINED = {
+    "vanishing_layers": NO_LAYERS, "exploding_layers": NO_LAYERS, "gradient_norm": "a run has no finite gradient",
+    "noise_scale": "the mean gradient over a run may be zero",
+}  # fmt: skip
 
 
 class GradientNorm(Check):
     """Whether gradients stay in a healthy range over the steps and over the layers."""
 
     pillar: ClassVar[Pillar] = "optimizability"
+    version: ClassVar[int] = 2
     about: ClassVar[About] = About(
         title="Gradient norm",
         question="Do the gradients stay in a healthy range, and do they reach every layer?",
         formula="trend = least-squares slope of log norm(gradient) against the step, times 100",
         method=(
-            "During the fine-tune the norm of the gradient was recorded at every step, before any clipping, and the "
-            "norm of each tensor's gradient at every record. The trend is taken over the mean of the log norms of the "
-            "seeds; its interval comes from redrawing blocks of neighbouring steps, since neighbours are alike. A "
-            "layer vanishes if its root mean square gradient is below a ten-thousandth of the median layer's in at "
-            "least half of the records. It explodes if it is ever not finite, rises above a hundred times its own "
-            "median so far, or lies above ten thousand times the median layer's in half of the records. Only tensors "
-            "of two or more dimensions that the recipe trains are counted. The noise scale compares the gradients of "
-            "two separate batches at each record, in evaluation mode."
+            "The norm of the gradient was recorded at every step of the fine-tune, before any clipping, and that of "
+            "each tensor's gradient at every record. With five seeds or more the trend is the mean of the seeds' own, "
+            "with Student's interval. With fewer it is that of their mean log norm, by redrawing blocks of steps as "
+            "long as their likeness asks for; n is then the number of independent steps that they are worth. A layer "
+            "vanishes if its root mean square gradient is below a ten-thousandth of the median layer's in at least "
+            "half of the records. It explodes if it is ever not finite, rises above a hundred times its own median so "
+            "far, or lies above ten thousand times the median layer's in half of the records. Trained tensors of two "
+            "or more dimensions are counted, in the worst of the recorded runs. The noise scale compares the gradients "
+            "of two separate batches at each record, in evaluation mode."
         ),
         reading=(
             "A norm that falls or stays level is healthy; a steady rise announces divergence. In the map of layers, "
@@ -43,27 +48,29 @@ class GradientNorm(Check):
         ),
         limits=(
             "The size of a gradient depends on the scale of loss and weights, so norms of different models are not "
-            "compared. The interval of the trend speaks of the recorded runs, not of fresh seeds. The noise scale is "
-            "a mean over a run in which it grows, and is left out when the gradient may be zero."
+            "compared. The counts of layers are facts about the recorded runs and promise nothing of a fresh seed. So "
+            "is the trend of fewer than five seeds; its intervals hold the truth in 91 to 95% of series instead of "
+            "95%, in fewer where steps are strongly alike, but such steps are soon too few to decide. If a run "
+            "diverged, every number is a lower bound. The noise scale is left out when the gradient may be zero."
         ),
         citation="McCandlish, Kaplan, Amodei et al., An Empirical Model of Large-Batch Training (2018); Glorot & "
         "Bengio, Understanding the Difficulty of Training Deep Feedforward Neural Networks (2010).",
     )
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric(
-            name="trend", unit="per 100 steps", better="down", interval="moving_blocks", resampling="record",
+            name="trend", unit="per 100 steps", better="down", interval="t", resampling="seed",
             doc="Slope of the log gradient norm per 100 steps; 0.7 means that the norm doubles every 100 steps.",
             what_to_try="Lower the learning rate or clip gradients; a rising norm often ends in divergence.",
         ),
         Metric(
-            name="vanishing_layers", unit="layers", better="down", interval="t", resampling="seed",
-            doc="Layers whose root mean square gradient is below 1e-4 of the median layer's in half of the records.",
+            name="vanishing_layers", unit="layers", better="down", resampling="seed",
+            doc="Layers with an rms gradient below 1e-4 of the median layer's in half the records; worst recorded run.",
             what_to_try="Look at the initialization and activation before the dark rows, or give them a skip path.",
         ),
         Metric(
-            name="exploding_layers", unit="layers", better="down", interval="t", resampling="seed",
+            name="exploding_layers", unit="layers", better="down", resampling="seed",
             doc="Layers whose gradient is not finite, above 100 times its own running median, or above 1e4 times the "
-            "median layer's in half of the records.",
+            "median layer's in half of the records; worst recorded run.",
             what_to_try="Clip gradients, lower the learning rate, or look at the inputs where the row flares.",
         ),
         Metric(
@@ -85,39 +92,34 @@ class GradientNorm(Check):
         return {"trajectory": trajectories_of(subject)}
 
     def measure(self, *args: Any, trajectory: Trajectory, seed: int = 0, **artifacts: Any) -> Evidence:
-        """Norms over the steps, and the layers that fall out of range."""
-        from auditor.methods.training.gradients import layers_of, median_norm, noise_scale
+        """Norms over the steps, and the layers that fall out of range; after a divergence all are lower bounds."""
+        from auditor.methods.training.gradients import columns, layers_of
 
         runs = trajectory.runs
         layers = [layers_of(run) for run in runs]
-        per_seed: list[tuple[str, list[float | None], str]] = [
-            ("vanishing_layers", [found.vanishing_count for found in layers], NO_LAYERS),
-            ("exploding_layers", [found.exploding_count for found in layers], NO_LAYERS),
-            ("gradient_norm", [median_norm(run) for run in runs], "a run has no finite gradient"),
-            ("noise_scale", [noise_scale(run).value for run in runs], "the mean gradient over a run may be zero"),
-        ]
-        measured, notes = self._trend(runs, seed)
-        for name, column, reason in per_seed:
+        measured = self._trend(runs, seed)
+        notes = [] if measured else ["The trend is not measured: too few steps of a run have a gradient."]
+        for name, column in columns(runs, layers).items():
             values = [value for value in column if value is not None]
-            if len(values) == len(runs):
-                measured.append(self.averaged(name, values))
+            if len(values) < len(runs):
+                notes.append(f"{name} is not determined: {UNDETERMINED[name]}.")
+            elif self.metric(name).interval == "none":
+                measured.append(self.exact(name, max(values), n=len(runs)))
             else:
-                notes.append(f"{name} is not determined: {reason}.")
-        blocks = (self._curve(runs), *gradient_layers(layers))
-        said = tuple(filter(None, [*notes, trajectory.diverged()]))
-        return Evidence(measurements=tuple(measured), blocks=blocks, notes=said)
+                measured.append(self.averaged(name, values))
+        said, blocks = filter(None, [*notes, trajectory.diverged()]), (self._curve(runs), *gradient_layers(layers))
+        return Evidence(measurements=trajectory.bounded(measured), blocks=blocks, notes=tuple(said))
 
-    def _trend(self, runs: "tuple[Run, ...]", seed: int) -> tuple[list[Measurement], list[str]]:
-        from auditor.methods.training.gradients import log_norms, slope
-        from auditor.statistics import moving_blocks
+    def _trend(self, runs: "tuple[Run, ...]", seed: int) -> list[Measurement]:
+        from auditor.methods.training.trend import trend
 
-        steps, logs = log_norms(runs)
-        if len(steps) < MIN_STEPS:
-            return [], [f"The trend is not measured: {len(steps)} steps have a gradient, {MIN_STEPS} are needed."]
-        drawn = moving_blocks(lambda rows: 100 * slope(steps[rows], logs[rows]), len(steps), seed)
-        return [self.replicated("trend", 100 * slope(steps, logs), Quantiles(values=drawn), n=len(steps))], []
+        found = trend(runs, seed)
+        if found is None or not found.quantiles:
+            return [self.averaged("trend", found.slopes)] if found else []
+        drawn = self.replicated("trend", found.slopes[0], Quantiles(values=found.quantiles), n=found.worth)
+        return [drawn.model_copy(update={"method": "moving_blocks", "unit_of_resampling": "record"})]
 
     def _curve(self, runs: "tuple[Run, ...]") -> AnyBlock:
-        histories = [(run.steps(), run.gradient_norm) for run in runs]
+        histories = {"whole model": [(run.steps(), run.gradient_norm) for run in runs]}
         reading = "Each point is the length of the gradient of one step; level or falling is healthy."
-        return seed_curves("Gradient norm", "norm before clipping", {"whole model": histories}, reading, log=True)
+        return seed_curves("Gradient norm", "norm before clipping", histories, reading, log=True)

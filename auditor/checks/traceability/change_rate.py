@@ -21,6 +21,7 @@ class ChangeRate(Check):
     """How fast the weights moved from record to record, and whether a layer moved out of step."""
 
     pillar: ClassVar[Pillar] = "traceability"
+    version: ClassVar[int] = 2
     about: ClassVar[About] = About(
         title="Change rate of the weights",
         question="How fast did the weights move, and did any layer move out of step with the others?",
@@ -98,7 +99,8 @@ class ChangeRate(Check):
                 measured.append(self.averaged(metric.name, values, single="exact"))
             else:
                 notes += (f"{metric.name} is not measured: too few layers or intervals moved.",)
-        return Evidence(measurements=tuple(measured), blocks=self._blocks(kept) if kept else (), notes=notes)
+        bounds = trajectory.bounded(measured)
+        return Evidence(measurements=bounds, blocks=self._blocks(kept) if kept else (), notes=notes)
 
     def _blocks(self, kept: "list[Changes]") -> tuple[AnyBlock, ...]:
         from auditor.methods.training.rates import early_ratios, matrices, model_rates, tensor_rates

@@ -1,5 +1,6 @@
 """Gradients over a run: their trend, the layers they do not reach or blow up in, and how much of them is noise."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,11 @@ def slope(steps: Floats, values: Floats) -> float:
     centred = steps - steps.mean()
     spread = float(centred @ centred)
     return float(centred @ (values - values.mean())) / spread if spread > 0 else 0.0
+
+
+def residuals(steps: Floats, values: Floats) -> Floats:
+    """What is left of the values around their least-squares line."""
+    return np.asarray(values - values.mean() - slope(steps, values) * (steps - steps.mean()))
 
 
 def log_norms(runs: tuple[Run, ...]) -> tuple[Floats, Floats]:
@@ -114,3 +120,13 @@ def noise_scale(run: Run) -> NoiseScale:
     signal, noise = float(agreement.mean()), float(disagreement.mean()) * run.noise_rows / 2
     error = float(agreement.std(ddof=1)) / np.sqrt(len(agreement))
     return NoiseScale(noise / signal if signal > 2 * error else None, signal, noise)
+
+
+def columns(runs: Sequence[Run], layers: Sequence[Layers]) -> dict[str, list[float | None]]:
+    """The numbers of each run by metric name; None: it cannot be said."""
+    return {
+        "vanishing_layers": [found.vanishing_count for found in layers],
+        "exploding_layers": [found.exploding_count for found in layers],
+        "gradient_norm": [median_norm(run) for run in runs],
+        "noise_scale": [noise_scale(run).value for run in runs],
+    }

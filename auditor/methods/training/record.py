@@ -47,6 +47,12 @@ class Changes:
     quantiles: Floats
     lr: Floats
 
+    def finite(self) -> bool:
+        """Whether all tensors stayed finite."""
+        import numpy as np
+
+        return bool(np.isfinite(self.change).all() and np.isfinite(self.norm).all())
+
 
 @dataclass(frozen=True)
 class Run:

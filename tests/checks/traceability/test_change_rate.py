@@ -99,7 +99,25 @@ def test_a_run_that_diverged_is_said_and_its_rates_end_there() -> None:
     runs = (run(changes=broken, diverged_at=50), run())
     evidence = ChangeRate().measure(trajectory=Trajectory("finetune", (broken, _steady()), runs))
     assert "1 of 2 runs diverged: seed 1 at step 50." in evidence.notes
-    assert all(np.isfinite(found.value) for found in evidence.measurements)
+    assert all(np.isfinite(found.value) and found.censored for found in evidence.measurements)
+
+
+def test_checkpoints_that_end_in_weights_that_are_not_finite_are_bounds() -> None:
+    broken = changes([[1.0] * 3] * 4 + [[np.nan] * 3], [[10.0] * 3] * 5)
+    evidence = ChangeRate().measure(trajectory=Trajectory("checkpoints", (broken,)))
+    assert evidence.measurements and all(found.censored for found in evidence.measurements)
+    assert "Rates end where weights are no longer finite." in evidence.notes
+
+
+def test_a_run_that_wanders_and_does_not_settle_is_seen_in_every_number() -> None:
+    rng = np.random.default_rng(0)
+    wild = changes(np.exp(rng.normal(0, 1, (20, 1))) * np.array([[10.0, 13.0, 8.0]]), np.full((20, 3), 100.0))
+    level = changes(np.full((20, 3), 10.0), np.full((20, 3), 100.0))
+    healthy, sick = (ChangeRate().measure(trajectory=Trajectory("checkpoints", (part,))) for part in (_steady(), wild))
+    for name, bound in (("change_rate", 0.05), ("change_rate_p95", 0.05), ("stability", 0.25)):
+        assert value(healthy, name) <= bound < value(sick, name)
+    never = ChangeRate().measure(trajectory=Trajectory("checkpoints", (level,)))
+    assert value(healthy, "final_to_peak") <= 0.5 < value(never, "final_to_peak")
 
 
 def test_without_two_intervals_nothing_is_measured_and_it_is_said() -> None:
