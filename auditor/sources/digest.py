@@ -11,6 +11,8 @@ from auditor.subject import DataRef, FileRef, ModelRef
 from auditor.values import sha256
 
 CHUNK = 1 << 20
+PLACES = frozenset({"path", "weights"})
+"""Options that only say where files lie: their bytes are in the digest, so a moved folder keeps its results."""
 
 
 def file_sha256(path: Path) -> str:
@@ -61,12 +63,12 @@ def seal_model(ref: ModelRef) -> ModelRef:
     """The ModelRef with its digest: files, source, options, input steps, head, history, parent, recipe, data."""
     plain: dict[str, Any] = {
         "source": ref.source,
-        "options": ref.entry.get("options", {}),
+        "options": _choices(ref.entry),
         "files": [file.sha256 for file in ref.files],
         "preprocess": ref.preprocess,
         "outputs": ref.outputs,
         "classes": ref.classes,
-        "history": [file.sha256 for file in ref.history.files] if ref.history else [],
+        "history": [[*ref.history.steps], [file.sha256 for file in ref.history.files]] if ref.history else [],
         "parent": ref.parent.digest if ref.parent else "",
         "recipe": ref.recipe.to_json() if ref.recipe else {},
         "data": [data.digest for data in (ref.train, ref.validation) if data],
@@ -78,7 +80,7 @@ def seal_data(ref: DataRef) -> DataRef:
     """The DataRef with its digest: files, source, options (sampling and groups among them), and how labels matched."""
     plain: dict[str, Any] = {
         "source": ref.source,
-        "options": ref.entry.get("options", {}),
+        "options": _choices(ref.entry),
         "files": [file.sha256 for file in ref.files],
         "used": ref.used,
         "classes": ref.classes,
@@ -86,3 +88,7 @@ def seal_data(ref: DataRef) -> DataRef:
         "task": ref.task,
     }
     return ref.model_copy(update={"digest": f"sha256:{sha256(plain)}"})
+
+
+def _choices(entry: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in entry.get("options", {}).items() if name not in PLACES}
