@@ -39,9 +39,10 @@ def _table(report: Report) -> Table:
     for column in ("", "check", "metric", "value", "interval", "expected"):
         table.add_column(column, justify="right" if column in {"value", "interval"} else "left", overflow="fold")
     for result in report.checks:
-        if not result.verdicts:
-            table.add_row(_mark(result.outcome), result.id, Text(_first_line(result), style="dim"))
-        for verdict in result.verdicts:
+        verdicts = () if result.outcome == "not_run" else result.verdicts  # one line says it for all of them
+        if not verdicts:
+            table.add_row(_mark(result.outcome), result.id, Text(_clause(_first_line(result)), style="dim"))
+        for verdict in verdicts:
             table.add_row(*_cells(result, verdict))
     return table
 
@@ -66,12 +67,28 @@ def _first_line(result: Result) -> str:
 
 def _next_steps(report: Report) -> Iterator[str]:
     """One line for each check that did not come to a good end: what would decide or mend it."""
-    opened = [result for result in report.checks if result.outcome in OPEN]
-    if opened:
+    steps = [*_open_checks(report), *_own_bounds(report)]
+    if steps:
         yield "\nNext steps"
-    for result in opened:
-        worst = next((v for v in result.verdicts if v.outcome == result.outcome and not v.waived), None)
-        yield f"  {result.id}: {_step(result, worst)}"
+    yield from steps
+
+
+def _open_checks(report: Report) -> Iterator[str]:
+    for result in report.checks:
+        if result.outcome in OPEN:
+            worst = next((v for v in result.verdicts if v.outcome == result.outcome and not v.waived), None)
+            yield f"  {result.id}: {_step(result, worst)}"
+
+
+def _own_bounds(report: Report) -> Iterator[str]:
+    """Where nothing can pass or fail: how to write a bound that decides, with one of this audit as the example."""
+    judged = [(result, verdict) for result in report.checks for verdict in result.verdicts]
+    if any(verdict.severity == "error" for _, verdict in judged):
+        return
+    yield "  the spec: write a bound of your own into it, those of presets only warn; for instance, under `checks`:"
+    result, verdict = judged[0] if judged else (None, None)
+    yield f"      - id: {result.id if result else 'ID'}"
+    yield f'        expect: {{{verdict.metric}: "{verdict.expect}"}}' if verdict else "        expect: {METRIC: BOUND}"
 
 
 def _step(result: Result, verdict: Verdict | None) -> str:
@@ -84,8 +101,17 @@ def _step(result: Result, verdict: Verdict | None) -> str:
 
 
 def _not_tested(report: Report) -> Iterator[str]:
+    """The gaps; those of one reason stand together."""
     if report.not_tested:
         yield "\nNot tested"
+    alike: dict[tuple[str, str], list[str]] = {}
     for gap in report.not_tested:
-        yield f"  {gap.what}: {gap.why}"
-        yield from (f"      {line}" for line in gap.how.splitlines())
+        alike.setdefault((_clause(gap.why), gap.how), []).append(gap.what)
+    for (why, how), names in alike.items():
+        yield f"  {', '.join(names)}: {why}"
+        yield from (f"      {line}" for line in how.splitlines())
+
+
+def _clause(reason: str) -> str:
+    """What is the matter; what to do about it follows a semicolon, and the report has it."""
+    return reason.partition("; ")[0]
