@@ -75,7 +75,7 @@ def _next_steps(report: Report) -> Iterator[str]:
 
 def _open_checks(report: Report) -> Iterator[str]:
     for result in report.checks:
-        if result.outcome in OPEN:
+        if result.outcome in OPEN or _left_open(result):
             worst = next((v for v in result.verdicts if v.outcome == result.outcome and not v.waived), None)
             yield f"  {result.id}: {_step(result, worst)}"
 
@@ -89,6 +89,11 @@ def _own_bounds(report: Report) -> Iterator[str]:
     result, verdict = judged[0] if judged else (None, None)
     yield f"      - id: {result.id if result else 'ID'}"
     yield f'        expect: {{{verdict.metric}: "{verdict.expect}"}}' if verdict else "        expect: {METRIC: BOUND}"
+
+
+def _left_open(result: Result) -> bool:
+    """Whether a check that did not run, or does not apply, leaves something undecided that counts."""
+    return any(verdict.outcome == "inconclusive" and verdict.severity == "error" for verdict in result.verdicts)
 
 
 def _step(result: Result, verdict: Verdict | None) -> str:

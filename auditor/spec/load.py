@@ -134,6 +134,10 @@ class _Reading:
         resolved = [checks.resolve(name, layers) for name, layers in draft.checks.items()]
         checks.order(draft.checks)
         waivers = [self._waiver(node, draft, checks) for node in draft.waivers]
+        if not any(isinstance(each, CheckEntry) for each in resolved) and not self.found.problems:
+            message = "the spec leaves no check to run" if resolved else "the spec asks for no check"
+            hint = "`auditor checks` lists them; for instance: checks: [{use: task.performance}]"
+            self.found.add(draft.root.mark, message, hint)
         if document is None or self.found.problems:
             return None
         return Spec(

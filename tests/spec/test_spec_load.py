@@ -36,8 +36,20 @@ def test_the_smallest_spec(read: Any) -> None:
     assert spec.data["data"].options == {"path": "test.csv", "text": "review", "label": "stars"}
 
 
+SIX = ("performance", "saliency", "grad_cam", "change_rate", "convergence", "gradient_norm")
+WITH_CHECK = HEAD + "checks: [{use: task.performance}]\n"
+
+
+def test_a_spec_without_checks_is_an_error(read: Any) -> None:
+    with pytest.raises(SpecError, match="the spec asks for no check"):
+        read(HEAD)
+    with pytest.raises(SpecError, match="the spec leaves no check to run"):
+        skips = (f"{{id: {name}, skip: no labels}}" for name in SIX)
+        read(PRESET + f"checks: [{', '.join(skips)}]\n")
+
+
 def test_a_later_stage_reports_with_the_place(read: Any) -> None:
-    loaded = read(HEAD)
+    loaded = read(WITH_CHECK)
     error = as_spec_error(loaded, SourceError("no column 'review'", where=("data", "data", "text")))
     assert isinstance(error, SpecError)
     assert error.problems[0].place.startswith("audit.yaml:4:")
@@ -145,13 +157,13 @@ def test_a_parameter_from_the_command_line_wins(read: Any) -> None:
 
 
 def test_checkpoints_are_a_pattern_below_the_root(read: Any) -> None:
-    text = HEAD.replace("models/reviews}", 'models/reviews, history: {checkpoints: "ckpt/step-*.safetensors"}}')
+    text = WITH_CHECK.replace("models/reviews}", 'models/reviews, history: {checkpoints: "ckpt/step-*.safetensors"}}')
     assert read(text).spec.models["model"].checkpoints == "ckpt/step-*.safetensors"
 
 
 def test_an_allowed_environment_variable_stays_a_reference(read: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REVIEWS", "models")
-    text = HEAD.replace("models/reviews", '"./${env:REVIEWS}/reviews"')
+    text = WITH_CHECK.replace("models/reviews", '"./${env:REVIEWS}/reviews"')
     assert read(text, env=["REVIEWS"]).spec.models["model"].options["path"] == "${env:REVIEWS}/reviews"
     with pytest.raises(SpecError, match="--env REVIEWS"):
         read(text)
@@ -161,7 +173,7 @@ def test_an_allowed_environment_variable_stays_a_reference(read: Any, monkeypatc
 
 
 def test_more_roots_by_argument_and_by_policy(read: Any, project: Path) -> None:
-    text = HEAD.replace("test.csv", "../secret.csv")
+    text = WITH_CHECK.replace("test.csv", "../secret.csv")
     outside = (project.parent / "secret.csv").as_posix()
     assert read(text, roots=[project.parent]).spec.data["data"].options["path"] == outside
     policy = project.parent / "home" / ".config" / "auditor" / "policy.yaml"
@@ -176,7 +188,7 @@ def test_more_roots_by_argument_and_by_policy(read: Any, project: Path) -> None:
 def test_paths_are_relative_to_the_file_that_names_them(project: Path, catalogue: Any) -> None:
     (project / "specs").mkdir()
     (project / "specs" / "audit.yaml").write_text(
-        HEAD.replace("models/", "../models/").replace("test.csv", "../test.csv")
+        WITH_CHECK.replace("models/", "../models/").replace("test.csv", "../test.csv")
     )
     loaded = load(Path("specs/audit.yaml"), catalogue)
     assert loaded.root == project
