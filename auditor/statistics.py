@@ -61,6 +61,24 @@ def binomial_tail(k: int, n: int, p: float, side: int) -> float:
     return float(bdtr(k, n, p)) if side > 0 else float(bdtr(n - k, n, 1 - p))
 
 
+def clopper_pearson(k: int, n: int, confidence: float) -> Interval:
+    """The exact interval of a proportion: all p of which neither binomial tail is below (1 - confidence) / 2.
+
+    Never too short, often too long. Clopper and Pearson, Biometrika 26 (1934).
+
+    >>> [round(end, 4) for end in clopper_pearson(81, 263, 0.95)]
+    [0.2527, 0.3676]
+    """
+    from scipy.special import betaincinv
+
+    if not 0 <= k <= n or n < 1:
+        raise ValueError(f"clopper_pearson: expected 0 <= k <= n and n >= 1, found k = {k}, n = {n}")
+    tail = _tail(confidence)
+    low = 0.0 if k == 0 else float(betaincinv(k, n - k + 1, tail))
+    high = 1.0 if k == n else float(betaincinv(k + 1, n - k, 1 - tail))
+    return low, high
+
+
 def t_interval(mean: float, sd: float, n: int, confidence: float) -> Interval:
     """Student's interval of a mean: mean -+ t(n - 1) sd / sqrt(n), sd with n - 1 in the denominator.
 

@@ -64,6 +64,17 @@ def gap(rate: float) -> World:
     return World(GAP, draw, "newcombe")
 
 
+def unequal(rate: float, times: int) -> World:
+    """A gap between n examples and `times` as many; for -times the first sample is the larger one."""
+
+    def draw(rng: Rng, n: int) -> tuple[Evidence, None]:
+        n1, n2 = (n, times * n) if times > 0 else (-times * n, n)
+        k1, k2 = int(rng.binomial(n1, rate)), int(rng.binomial(n2, rate - GAP))
+        return _evidence("newcombe", k1 / n1 - k2 / n2, n, CountsPair(k1=k1, n1=n1, k2=k2, n2=n2)), None
+
+    return World(GAP, draw, "newcombe")
+
+
 def paired() -> World:
     def draw(rng: Rng, n: int) -> tuple[Evidence, Evidence]:
         before = rng.normal(size=n)
@@ -134,14 +145,16 @@ METHODS: dict[str, list[World]] = {
 }
 FORTY = [proportion(rate) for rate in RATES] + [mean()] * 10 + [paired()] * 10 + [gap(rate) for rate in RATES]
 
+UNEQUAL = [unequal(rate, times) for rate in RATES for times in (10, 10, 10, -10)]
 
-def forty(n: int, audits: int, seed: int) -> dict[str, float]:
+
+def forty(n: int, audits: int, seed: int, worlds: list[World] = FORTY) -> dict[str, float]:
     """40 expectations exactly at their bounds: the share of audits with any false fail, corrected and not, and
     of those that passed.
     """
     rng, any_fail, any_raw, passed = np.random.default_rng([seed, n, 40]), 0, 0, 0
     for _ in range(audits):
-        found = audit(FORTY, rng, n)
+        found = audit(worlds, rng, n)
         any_fail += found.outcome == "fail"
         any_raw += any(check.verdicts[0].p is not None for check in found.checks)
         passed += found.outcome == "pass"
@@ -164,6 +177,8 @@ def lines(audits: int, seed: int) -> Iterator[str]:
         "| any interval beyond its bound, uncorrected | " + " | ".join(f"{f['uncorrected']:.1%}" for f in found) + " |"
     )
     yield "| audit passed | " + " | ".join(f"{f['passed']:.2%}" for f in found) + " |"
+    gaps = [forty(n, audits, seed, UNEQUAL)["corrected"] for n in SIZES]
+    yield "| any false fail, 40 gaps beside tenfold samples | " + " | ".join(f"{share:.2%}" for share in gaps) + " |"
 
 
 def _cell(shares: list[float]) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import inf, log
 
 from auditor.evidence import (
@@ -14,9 +15,18 @@ from auditor.evidence import (
     Quantiles,
     Unit,
 )
-from auditor.statistics import Interval, binomial_tail, newcombe, quantile_interval, t_interval, wilson
+from auditor.statistics import (
+    Interval,
+    binomial_tail,
+    clopper_pearson,
+    difference,
+    newcombe,
+    quantile_interval,
+    t_interval,
+    wilson,
+)
 
-SMALLEST = 1e-12
+SMALLEST, LARGEST = 1e-12, 0.45
 
 
 @dataclass(frozen=True)
@@ -24,7 +34,7 @@ class Estimate:
     """One number as judge sees it: its interval at any confidence, and whether it may decide.
 
     sampled: drawn at random, so that its failures are corrected. obstacle: why it cannot decide (rule 4), or "".
-    censored: the number is only known to be at least `value`. chance: where it is known, the exact probability of
+    censored: the number is only known to be at least `value`. chance: where it is known, the probability of
     a number as low (side 1) or as high (side -1) if the truth were at the bound.
     """
 
@@ -71,11 +81,30 @@ def _sampled(measurement: Measurement, confidence: float) -> Interval:
 
 
 def chance(measurement: Measurement) -> Callable[[float, int], float] | None:
-    """The exact tail probability of a proportion; None for what has none."""
-    counts = measurement.distribution
-    if not isinstance(counts, Counts):
-        return None
-    return lambda bound, side: binomial_tail(counts.k, counts.n, bound, side)
+    """The tail probability of a proportion, exact, or of a difference of two, from exact intervals; else None."""
+    match measurement.distribution:
+        case Counts(k=k, n=n):
+            return lambda bound, side: binomial_tail(k, n, bound, side)
+        case CountsPair():
+            return partial(_chance_of_pair, measurement.distribution)
+        case _:
+            return None
+
+
+def _chance_of_pair(pair: CountsPair, bound: float, side: int) -> float:
+    """As p_value, with Clopper and Pearson's intervals in the place of Wilson's: never below the true chance in all
+    pairs of sizes tried, where Newcombe's far tail is up to 7.5 times too light.
+    """
+
+    def at(confidence: float) -> Interval:
+        first = clopper_pearson(pair.k1, pair.n1, confidence)
+        second = clopper_pearson(pair.k2, pair.n2, confidence)
+        return difference(pair.k1 / pair.n1, first, pair.k2 / pair.n2, second)
+
+    def excluded(ends: Interval) -> bool:
+        return ends[1] < bound if side > 0 else ends[0] > bound
+
+    return p_value(excluded, at, LARGEST) if excluded(at(1 - 2 * LARGEST)) else 1.0
 
 
 def is_sampled(measurement: Measurement) -> bool:

@@ -42,6 +42,14 @@ def test_forty_expectations_at_their_bounds_rarely_fail_falsely(benchmark: Modul
     assert found["passed"] == 0.0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [30, 100])
+def test_forty_gaps_at_unequal_sizes_rarely_fail_falsely(benchmark: ModuleType, n: int) -> None:
+    found = benchmark.forty(n, 300, seed=1, worlds=benchmark.UNEQUAL)
+    assert found["corrected"] <= 0.03 + 2 * sqrt(0.03 * 0.97 / 300)
+    assert found["uncorrected"] >= 0.5
+
+
 def test_the_table_is_written_in_place_of_the_former_one(benchmark: ModuleType, tmp_path: Path) -> None:
     results = tmp_path / "RESULTS.md"
     results.write_text(f"# Results\n\n{benchmark.BEGIN}\nFORMER\n{benchmark.END}\n\n## Others\n")

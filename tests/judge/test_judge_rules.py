@@ -22,12 +22,14 @@ from judge_builders import (
     verdict,
     verdicts,
 )
+from scipy import stats
 
-from auditor.evidence import Absent, Evidence, Failure, Measurement
+from auditor.evidence import Absent, CountsPair, Evidence, Failure, Measurement
 from auditor.judge.bounds import Claim, claim
+from auditor.judge.intervals import chance
 from auditor.judge.verdict import Judgement, Verdict
 from auditor.spec.model import Context, Rule, Skipped, Waiver
-from auditor.statistics import GRID, halves, moments, wilson
+from auditor.statistics import GRID, halves, moments, newcombe, wilson
 
 # rule 1: one-sided, one verdict an `of`, intervals by the declared method
 
@@ -769,3 +771,22 @@ def test_not_tested_pillars_whose_checks_did_not_apply_or_did_not_run() -> None:
     assert next(item for item in unrun if item.what == "traceability").why == "None of its checks was run."
     ran = judged(spec(one), {"r": evidence(mean(1.0))}).not_tested
     assert "traceability" not in [item.what for item in ran]
+
+
+def test_rule_03_the_p_value_of_a_gap_at_unequal_sizes_holds_its_level_by_enumeration() -> None:
+    """The chance of a failure at level .025 / 40 where the truth is the bound, over all pairs of counts."""
+    n1, n2, rate, gap, level = 30, 300, 0.95, 0.05, 0.025 / 40
+    hit = {"exact": 0.0, "newcombe": 0.0}
+    for k1 in range(n1 + 1):
+        for k2 in range(220, n2 + 1):
+            mass = float(stats.binom.pmf(k1, n1, rate) * stats.binom.pmf(k2, n2, rate - gap))
+            if mass < 1e-9:
+                continue
+            if newcombe(k1, n1, k2, n2, 1 - 2 * level)[1] >= gap:
+                continue
+            hit["newcombe"] += mass
+            pair = CountsPair(k1=k1, n1=n1, k2=k2, n2=n2)
+            found = chance(Measurement(name="x", value=0.0, n=n1, method="newcombe", distribution=pair))
+            assert found is not None
+            hit["exact"] += mass * (found(gap, 1) <= level)
+    assert hit["exact"] <= level < 3 * level < hit["newcombe"]

@@ -9,6 +9,7 @@ from auditor.statistics import (
     GRID,
     REPLICATES,
     cluster_bootstrap,
+    dependence,
     halves,
     moving_blocks,
     quantile_interval,
@@ -134,3 +135,28 @@ def test_halves_are_disjoint_complete_and_keep_units_together() -> None:
     assert not set(units[first]) & set(units[second])
     assert len(set(units[first])) == 2
     assert [h.tolist() for h in halves(units, seed=4)] == [first.tolist(), second.tolist()]
+
+
+def walk(memory: float, n: int, seed: int) -> np.ndarray:
+    """A stationary series in which each value keeps a share `memory` of the one before."""
+    noise, values = np.random.default_rng(seed).standard_normal(n + 100), np.zeros(n + 100)
+    for place in range(1, n + 100):
+        values[place] = memory * values[place - 1] + noise[place]
+    return values[100:]
+
+
+@pytest.mark.parametrize("memory", [0.0, 0.5, 0.8])
+def test_dependence_finds_what_a_series_is_worth(memory: float) -> None:
+    found = [dependence(walk(memory, 2000, seed)) for seed in range(20)]
+    worth = float(np.median([one[1] for one in found]))
+    assert worth == pytest.approx(2000 * (1 - memory) / (1 + memory), rel=0.2)
+    blocks = np.median([one[0] for one in found])
+    exact = 1.5 * (1.5 * (2 * memory / (1 - memory**2)) ** 2) ** (1 / 3) * 2000 ** (1 / 3)
+    assert 0.6 * exact - 1 <= blocks <= 1.4 * exact + 4
+
+
+def test_a_series_of_equal_values_or_too_few_is_taken_as_it_is() -> None:
+    assert dependence([3.0] * 50) == (2, 50.0)
+    assert dependence([1.0, 2.0, 3.0]) == (2, 3.0)
+    with pytest.raises(ValueError, match="finite"):
+        dependence([float("nan")] * 9)

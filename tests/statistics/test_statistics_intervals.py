@@ -12,6 +12,7 @@ from scipy import stats
 from auditor.statistics import (
     GRID,
     binomial_tail,
+    clopper_pearson,
     difference,
     moments,
     newcombe,
@@ -202,3 +203,21 @@ def test_moments_refuse_what_is_no_column(values: list[float]) -> None:
 def test_paired_refuses_columns_of_two_lengths() -> None:
     with pytest.raises(ValueError, match="paired"):
         paired([1.0, 2.0], [1.0])
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 10), (3, 10), (10, 10), (29, 30), (81, 263)])
+def test_clopper_pearson_equals_scipys_exact_interval(k: int, n: int) -> None:
+    oracle = stats.binomtest(k, n).proportion_ci(0.95, method="exact")
+    assert clopper_pearson(k, n, 0.95) == pytest.approx((oracle.low, oracle.high))
+    low, high = clopper_pearson(k, n, 0.95)
+    narrow = wilson(k, n, 0.95)
+    assert low <= k / n <= high and high - low >= narrow[1] - narrow[0]
+
+
+def test_clopper_pearson_refuses_what_is_no_proportion() -> None:
+    with pytest.raises(ValueError, match="expected 0 <= k <= n"):
+        clopper_pearson(3, 2, 0.95)
+
+
+def test_equal_values_have_no_spread_to_the_last_digit() -> None:
+    assert moments([0.1] * 3) == (0.1, 0.0, 3)
