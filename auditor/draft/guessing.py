@@ -31,24 +31,35 @@ def model_entry(path: Path, relative: Relative) -> ModelEntry:
     )
 
 
-def data_entry(path: Path, model: ModelRef, relative: Relative) -> tuple[DataEntry, Columns | None]:
+def data_entry(path: Path, model: ModelRef | None, relative: Relative) -> tuple[DataEntry, Columns | None]:
     """The entry of a folder of pictures, a CSV file or a file of tensors, and the guessed columns of a CSV file."""
     options: dict[str, object] = {"path": relative(path)}
-    if path.is_dir() and any(_pictures(folder) for folder in sorted(path.iterdir()) if folder.is_dir()):
+    if _is_image_folder(path):
         return DataEntry(name="data", source="image_folder", options=options), None
     if path.suffix == ".csv" and path.is_file():
-        columns = look(path, model.classes)
+        columns = look(path, model.classes if model else ())
         reads = {"text": columns.text} if columns.text else {"features": list(columns.features)}
         entry = DataEntry(name="data", source="csv", options={**options, **reads, "label": columns.label})
         return entry, columns
     if path.suffix in TENSORS and path.is_file():
-        return DataEntry(name="data", source="tensors", options={**options, "modality": model.modality}), None
+        return DataEntry(
+            name="data", source="tensors", options={**options, "modality": model.modality if model else "image"}
+        ), None
     _missing(path)
     raise SourceError(
         f"{path}: expected a folder with one folder of pictures a class, a .csv, .npz or .safetensors file,"
         f" found {_what(path)}",
         hint="see docs/spec.md for the other sources of data",
     )
+
+
+def is_data(path: Path) -> bool:
+    """Whether a path can only be data: a table, arrays, or folders of pictures."""
+    return path.suffix in {".csv", ".npz"} or (not (path / "config.json").is_file() and _is_image_folder(path))
+
+
+def _is_image_folder(path: Path) -> bool:
+    return path.is_dir() and any(_pictures(folder) for folder in sorted(path.iterdir()) if folder.is_dir())
 
 
 def _architecture(path: Path) -> str:

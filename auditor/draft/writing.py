@@ -6,40 +6,60 @@ from collections.abc import Iterable, Iterator
 from importlib.resources import files
 from os.path import relpath
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
+from auditor.draft.blanks import data_blank, model_blank
 from auditor.draft.classes import Meeting, meet
 from auditor.draft.columns import Columns
 from auditor.draft.guessing import data_entry, model_entry
 from auditor.errors import UsageError
 from auditor.sources import data as data_sources
 from auditor.sources import models as model_sources
-from auditor.subject import DataRef, ModelRef
+from auditor.spec.paths import Roots, root_of
+from auditor.spec.policy import user_policy
+from auditor.subject import DataRef, Modality, ModelRef
 
 PRESETS = {"image": "vision-classifier", "text": "text-classifier", "tabular": "tabular-classifier"}
 PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./-]*")
 WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n", ".", ".."}
 
 
-def draft(model: Path, data: Path, out: Path) -> str:
+def draft(model: Path | None, data: Path | None, out: Path) -> str:
     """The text of a spec at `out` for a model and data, described from their files alone.
 
-    Raises SourceError when a file is missing or is nothing that a spec can name.
+    What is None is left to be filled in. Raises SourceError when a file is missing or is nothing that a spec can name.
     """
     folder = out.resolve().parent
-    root = _root(folder, model, data)
-    entry = model_entry(model, lambda path: relpath(path.resolve(), root))
-    described = model_sources.describe(entry, root)
-    rows, columns = data_entry(data, described, lambda path: relpath(path.resolve(), root))
-    found = data_sources.describe(rows, root)
-    meeting = meet(described.classes, columns.labels if columns else found.classes, described.outputs)
+    root = _root(folder, *_given(model, data))
+    entry = model_entry(model, lambda path: relpath(path.resolve(), root)) if model else None
+    described = model_sources.describe(entry, root) if entry else None
+    rows, columns = data_entry(data, described, lambda path: relpath(path.resolve(), root)) if data else (None, None)
+    found = data_sources.describe(rows, root) if rows else None
+    meeting = Meeting()
+    if described and found:
+        meeting = meet(described.classes, columns.labels if columns else found.classes, described.outputs)
+    modality = described.modality if described else found.modality if found else "image"
     lines = (
-        *_head(model, data, described, out),
-        *_model(described, meeting, root, folder),
-        *_data(found, columns, meeting, root, folder),
+        *_head(model, data, modality, out),
+        *(_model(described, meeting, root, folder) if described else model_blank()),
+        *(_data(found, columns, meeting, root, folder) if found else data_blank(modality)),
         *_checks(described),
     )
     return "\n".join(lines) + "\n"
+
+
+def reaching(out: Path, model: Path | None, data: Path | None) -> str:
+    """The flags that a spec at `out` needs to reach its files: " --root DIR ..." for those outside its own root."""
+    roots = Roots(root_of(out), tuple(each.expanduser().resolve() for each in user_policy().roots))
+    outside = [
+        path if path.is_dir() else path.parent for path in _given(model, data) if not roots.holds(path.resolve())
+    ]
+    return "".join(f" --root {quote(str(each))}" for each in dict.fromkeys(outside))
+
+
+def _given(*paths: Path | None) -> list[Path]:
+    return [path for path in paths if path is not None]
 
 
 def _root(folder: Path, *paths: Path) -> Path:
@@ -48,15 +68,24 @@ def _root(folder: Path, *paths: Path) -> Path:
     return next(each for each in (folder, *folder.parents) if all(path.is_relative_to(each) for path in wanted))
 
 
-def _head(model: Path, data: Path, ref: ModelRef, out: Path) -> Iterator[str]:
-    name = re.sub(r"[^a-z0-9-]+", "-", (model.stem if model.is_file() else model.resolve().name).lower()).strip("-")
-    yield f"# A first audit of {model.name} on {data.name}, drafted from the files alone: nothing was loaded."
-    yield "# Check every line marked ASSUMED, then:  auditor validate " + out.name + "  and  auditor run " + out.name
+def _head(model: Path | None, data: Path | None, modality: Modality, out: Path) -> Iterator[str]:
+    named = next(iter(_given(model, data)), Path("audit"))
+    name = re.sub(r"[^a-z0-9-]+", "-", (named.stem if named.is_file() else named.resolve().name).lower()).strip("-")
+    what = " on ".join(path.name for path in (model or Path("a model"), data or Path("data")))
+    flags = reaching(out, model, data)
+    yield f"# A first audit of {what}, drafted from the files alone: nothing was loaded."
+    yield (
+        "# Check every line marked ASSUMED" + (", fill in what is missing" if not (model and data) else "") + ", then:"
+    )
+    yield f"#     auditor validate {quote(str(out))}{flags}"
+    yield f"#     auditor run {quote(str(out))}{flags}"
     yield "auditor: 1"
     yield f"name: {_scalar(name or 'audit')}"
-    preset = PRESETS[ref.modality]
+    preset = PRESETS[modality]
     if files("auditor.spec").joinpath("presets", f"{preset}.yaml").is_file():
-        yield _noted(f"extends: [auditor:{preset}]", "its checks and bounds are a convention; your own go below")
+        others = "" if model or data else f"or {' or '.join(each for each in PRESETS.values() if each != preset)}; "
+        note = f"{others}its checks and bounds are a convention; your own go below"
+        yield _noted(f"extends: [auditor:{preset}]", note)
     yield from ("context:", _noted('  purpose: ""', "what the model decides, and who relies on it"))
     yield from (_noted('  owner: ""', "who answers for it"), "")
 
@@ -116,12 +145,12 @@ def _data(ref: DataRef, columns: Columns | None, meeting: Meeting, root: Path, f
     yield ""
 
 
-def _checks(ref: ModelRef) -> Iterator[str]:
+def _checks(ref: ModelRef | None) -> Iterator[str]:
     yield "checks:"
     yield "  - id: performance"
     yield "    use: task.performance"
     yield _noted('    # expect: {accuracy: ">= 0.90"}', "your own bound; without one the number is only shown")
-    if ref.history is None:
+    if ref is None or ref.history is None:
         yield "# The training history is unknown, so traceability and optimizability stay untested. Where there are"
         yield '# checkpoints, add to the model:  history: {checkpoints: "checkpoints/step-*.safetensors"}'
 

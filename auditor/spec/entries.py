@@ -109,11 +109,21 @@ class Entries:
                 hint = did_you_mean(key, [*keys_of(cls), *beside], "known keys")
                 self.found.add(inner.key, f"unknown key {key!r}", hint)
         known = {key: inner for key, inner in node.entries.items() if key in keys_of(cls)}
+        if any([self._is_blank(key, inner) for key, each in known.items() for inner in (each, *each.items)]):
+            return None
         paths = self.paths(cls, node)
         options = validate(cls, replace(node, value=known), self.found)
         if options is None or len(known) < len(node.entries):
             return None
         return {**options.model_dump(mode="json", exclude_none=True), **paths}
+
+    def _is_blank(self, key: str, node: Node) -> bool:
+        """Whether a value is a blank of `auditor init`; a problem if so."""
+        what = node.raw.removeprefix("<fill in: ").removesuffix(">")
+        if f"<fill in: {what}>" != node.raw:
+            return False
+        self.found.add(node.mark, f"{key}: still to be filled in: {what}", "write it in place of <...>", unread=True)
+        return True
 
     def paths(self, cls: type[Value], node: Node) -> dict[str, str]:
         """The options of a class that are paths, resolved against the roots."""

@@ -1,6 +1,7 @@
 """A drafted spec is valid as it stands, says what it found and what it assumed, and overwrites nothing."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from auditor import audit
 from auditor.cli import entry
 from auditor.draft import draft
-from auditor.errors import SourceError
+from auditor.errors import SourceError, SpecError
 
 
 @pytest.fixture
@@ -117,6 +118,47 @@ def test_what_cannot_be_named_is_an_error_that_says_what_was_expected(tmp_path: 
         draft(tmp_path / "own.safetensors", pictures, tmp_path / "a.yaml")
 
 
-def test_a_model_and_data_are_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    assert entry.code(["init"]) == 2
-    assert "auditor init models/reviews data/test.csv" in capsys.readouterr().err
+def _problems(out: Path) -> list[str]:
+    with pytest.raises(SpecError) as caught:
+        audit.validate(out)
+    return [problem.message for problem in caught.value.problems]
+
+
+def test_what_was_not_named_is_left_to_be_filled_in(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "audit.yaml"
+    assert entry.code(["init", "--out", str(out)]) == 0
+    assert "fill in the model and the data, then: auditor validate" in capsys.readouterr().out
+    model, data = _problems(out)
+    assert model.startswith("path: still to be filled in: the folder of the model")
+    assert data.startswith("path: still to be filled in: the folder with one folder of pictures a class")
+
+
+def test_a_model_alone_tells_what_its_data_must_be(tmp_path: Path, reviews: tuple[Path, Path]) -> None:
+    out = tmp_path / "audit.yaml"
+    assert entry.code(["init", str(reviews[0]), "--out", str(out)]) == 0
+    assert [problem.partition(": still to be filled in: ")[0] for problem in _problems(out)] == [
+        "path",
+        "text",
+        "label",
+    ]
+
+
+def test_data_alone_is_known_as_data(tmp_path: Path, pictures: Path, reviews: tuple[Path, Path]) -> None:
+    for data, preset in ((pictures, "vision-classifier"), (reviews[1], "text-classifier")):
+        out = tmp_path / f"{preset}.yaml"
+        assert entry.code(["init", str(data), "--out", str(out)]) == 0
+        assert f"extends: [auditor:{preset}]" in out.read_text()
+        assert len(_problems(out)) == 1
+
+
+def test_files_elsewhere_come_with_the_flags_that_reach_them(
+    tmp_path: Path, digits: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The printed command works as it stands."""
+    (tmp_path / "my specs").mkdir()
+    out = tmp_path / "my specs" / "audit.yaml"
+    assert entry.code(["init", str(digits), str(pictures), "--out", str(out)]) == 0
+    command = capsys.readouterr().out.partition("then: auditor ")[2]
+    assert f"#     auditor {command}" in out.read_text()
+    assert shlex.split(command) == ["validate", str(out), "--root", str(digits), "--root", str(pictures)]
+    assert entry.code(shlex.split(command)) == 0
