@@ -52,7 +52,8 @@ class Desk:
             "run": {"device": "cpu", "threads": 1},
             "report": {"formats": ["json", "junit"]},
         }
-        path.write_text(json.dumps({**plain, **parts}))
+        whole = {name: part for name, part in {**plain, **parts}.items() if part is not None}
+        path.write_text(json.dumps(whole))
         return path
 
     def start(self, *arguments: object) -> "subprocess.Popen[str]":

@@ -92,8 +92,9 @@ def _own_bounds(report: Report) -> Iterator[str]:
 
 
 def _left_open(result: Result) -> bool:
-    """Whether a check that did not run, or does not apply, leaves something undecided that counts."""
-    return any(verdict.outcome == "inconclusive" and verdict.severity == "error" for verdict in result.verdicts)
+    """Whether a check that does not apply leaves something undecided that counts: its reason is what to mend."""
+    undecided = any(verdict.outcome == "inconclusive" and verdict.severity == "error" for verdict in result.verdicts)
+    return result.outcome == "skipped" and undecided
 
 
 def _step(result: Result, verdict: Verdict | None) -> str:
