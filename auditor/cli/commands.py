@@ -93,7 +93,7 @@ def plan(spec: Path, **flags: Any) -> None:
     """Show what would run: the passes, what is shared, what is stored already, and what each step costs."""
     from auditor import audit
 
-    click.echo(audit.plan(spec, _options(**flags)))
+    click.echo(audit.plan(spec, _options(**flags)), nl=False)
 
 
 @auditor.command(short_help="Write the pages of a finished run again.")

@@ -132,6 +132,8 @@ class Bars(Telling):
             self._bars.remove_task(self._tasks.pop(event.job))
         if self._whole is not None:
             self._bars.advance(self._whole)
+            if self._bars.finished:
+                self._bars.update(self._whole, description="judging and writing the report")
         self.line(f"{self.titles.get(event.job, 'a job')}: {event.seconds:.1f} s")
 
 

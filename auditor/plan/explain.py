@@ -93,8 +93,11 @@ def _absent(plan: Plan) -> Iterator[str]:
         return
     yield ""
     yield "What is not measured"
+    alike: dict[str, list[str]] = {}
     for check_id, absent in plan.absent.items():
-        yield f"  {check_id}: {absent.kind.replace('_', ' ')}, {absent.reason}"
+        alike.setdefault(f"{absent.kind.replace('_', ' ')}, {absent.reason}", []).append(check_id)
+    for why, checks in alike.items():
+        yield f"  {', '.join(checks)}: {why}"
 
 
 def _count(number: int, noun: str) -> str:

@@ -53,6 +53,14 @@ def test_a_terminal_gets_a_bar_that_becomes_a_line() -> None:
     assert "━" in text
 
 
+def test_after_the_last_job_the_bar_says_what_still_takes_time() -> None:
+    out = StringIO()
+    with progress.told(Console(file=out, width=80, force_terminal=True, no_color=True)) as hear:
+        for event in (Planned(jobs=1, stored=0), say.Begun(job="a", title="a sweep"), say.Finished(job="a", seconds=1)):
+            hear(event)
+    assert "judging and writing the report" in out.getvalue()
+
+
 def test_quiet_still_tells_what_failed() -> None:
     assert _told(terminal=False, quiet=True).splitlines() == [
         "one sweep over eval: oom: out of memory",

@@ -10,7 +10,7 @@ from source import ROOT, Module, all_imports, modules, top_imports
 HEAVY = ("torch", "numpy", "torchvision", "transformers", "safetensors", "scipy", "sklearn", "PIL", "pandas", "captum")
 TENSORS = ("torch", "numpy")
 WORKERS = {"auditor.execute.worker", "auditor.execute.sweep"}
-DRAWING = ("auditor.report.figures", "auditor.report.figurestyle")
+DRAWING = ("auditor.report.figures", "auditor.report.figurestyle", "auditor.report.margins")
 ONE_DOOR = {"matplotlib": DRAWING, "jinja2": ("auditor.report.html",), "weasyprint": ("auditor.report.pdf",)}
 
 
