@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
+from auditor.errors import SourceError
 from auditor.spec.model import RunSettings
 from auditor.subject import Modality, Runtime
 
@@ -31,7 +32,7 @@ def runtime_of(settings: RunSettings, modality: Modality) -> Runtime:
     this process may use, at most 8. batch_size auto: 32 pictures, 16 texts or 256 rows, whatever memory is free.
     """
     return Runtime(
-        device=_device() if settings.device == "auto" else settings.device,
+        device=_device(settings.device),
         precision=settings.precision,
         threads=_threads() if settings.threads == "auto" else settings.threads,
         batch_size=BATCH_SIZES[modality] if settings.batch_size == "auto" else settings.batch_size,
@@ -56,17 +57,24 @@ def _threads() -> int:
     return min(usable, MOST_THREADS)
 
 
-def _device() -> str:
-    has_driver = Path("/dev/nvidiactl").exists()
-    return "cuda" if has_driver and _has_cuda_build() else "cpu"
+def _device(wanted: str) -> str:
+    """The device of `wanted`. SourceError where the installed torch can never reach it."""
+    if wanted == "auto":
+        return "cuda" if Path("/dev/nvidiactl").exists() and _is_built_for("cuda") else "cpu"
+    if wanted == "cuda" and not (_is_built_for("cuda") or _is_built_for("hip")):  # hip: AMD's, called cuda by torch
+        raise SourceError(
+            "run.device: expected a torch that was built for cuda, found one for the processor alone",
+            hint="write device: auto or device: cpu, or install torch for this accelerator",
+            where=("run", "device"),
+        )
+    return wanted
 
 
-def _has_cuda_build() -> bool:
-    """Whether the installed torch was built for CUDA: its version.py says so, or its version's local part."""
-
+def _is_built_for(toolkit: str) -> bool:
+    """Whether the installed torch was built for it, as its version.py says."""
     found = find_spec("torch")
     if found is None or found.origin is None:
         return False
     text = (Path(found.origin).parent / "version.py").read_text(encoding="utf-8")
-    line = next((each for each in text.splitlines() if each.startswith("cuda")), "cuda = None")
+    line = next((each for each in text.splitlines() if each.startswith(toolkit)), "None")
     return not line.rstrip().endswith("None")
