@@ -134,7 +134,9 @@ def _reason(made: Claim, estimate: Estimate, outcome: RuleOutcome, ends: tuple[f
 
 def _message(outcome: RuleOutcome, estimate: Estimate, ends: tuple[float, float]) -> str:
     if outcome != "inconclusive":
-        return outcome if estimate.sampled or ends[0] != ends[1] else f"{outcome}_exact"
+        if ends[0] != ends[1]:
+            return outcome
+        return f"{outcome}_flat" if estimate.sampled else f"{outcome}_exact"
     if estimate.censored:
         return "open_censored"
     return "open" if estimate.sampled else "open_enclosure"

@@ -4,11 +4,14 @@ from math import isfinite
 
 MESSAGES = {
     "pass": "{value} meets the bound {bound}, and so does its whole interval, {low} to {high}.",
-    "pass_exact": "{value} meets the bound {bound}; it is an exact fact about what was measured, without an interval.",
+    "pass_exact": "{value} meets the bound {bound}; an exact fact, without an interval.",
+    "pass_flat": "{value} meets the bound {bound}; all {n} {units} gave the same.",
     "warn": "{value} meets the bound {bound}, but its interval reaches to {end}, beyond the warning at {warn}.",
     "warn_exact": "{value} meets the bound {bound}, but not the warning at {warn}.",
+    "warn_flat": "{value} meets the bound {bound}, but not the warning at {warn}; all {n} {units} gave the same.",
     "fail": "{value} misses the bound {bound}, and so does its whole interval, {low} to {high}.",
-    "fail_exact": "{value} misses the bound {bound}; it is an exact fact about what was measured, without an interval.",
+    "fail_exact": "{value} misses the bound {bound}; an exact fact, without an interval.",
+    "fail_flat": "{value} misses the bound {bound}; all {n} {units} gave the same.",
     "open": "{value} lies {side} the bound {bound}, but {n} {units} leave room {way} {end}; {decide}.",
     "open_enclosure": "{value} lies {side} the bound {bound}, but the computation only encloses the number between "
     "{low} and {high}.",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from auditor.report import formatting, messages
+from auditor.report import formatting, inputs, messages
 from auditor.report.plain import shorten
 from auditor.report.sections import readable
 from auditor.results import Report
@@ -13,20 +13,35 @@ from auditor.subject import DataRef, ModelRef
 
 MAX_LABELS = 24
 MAX_FILES = 3
+SHORT = 52
+INLINE = ("Seeds", "Versions")  # short and many: set one after the other
 Facts = tuple[tuple[str, str], ...]
+Groups = tuple[tuple[str, Facts], ...]
 
 
 @dataclass(frozen=True)
 class Card:
-    """One model or data set: facts in words, digests in mono, lists."""
+    """One model or data set: facts in words, digests in mono, labels with their rows."""
 
     name: str
     headline: str
     facts: Facts
     digests: Facts
     assumptions: tuple[str, ...] = ()
-    labels: tuple[tuple[str, str, str], ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
     labels_more: int = 0
+
+    @property
+    def long(self) -> Facts:
+        """The facts that need the whole width."""
+        return tuple(fact for fact in self.facts if len(fact[1]) > SHORT)
+
+    @property
+    def halves(self) -> tuple[Facts, Facts]:
+        """The short facts, in two columns."""
+        short = tuple(fact for fact in self.facts if len(fact[1]) <= SHORT)
+        cut = (len(short) + 1) // 2
+        return short[:cut], short[cut:]
 
 
 def subtitle(report: Report) -> str:
@@ -55,7 +70,7 @@ def model_card(model: ModelRef) -> Card:
         ("Task", f"{model.task.replace('_', ' ')} on {model.modality}, {messages.plural(model.outputs, 'output')}"),
         ("Source", model.source),
         ("Trust", messages.TRUST[model.trust]),
-        ("Preprocessing", readable(model.preprocess)),
+        ("Preprocessing", inputs.preprocessing(model.preprocess)),
         *_lineage(model),
     ]
     return Card(
@@ -87,20 +102,14 @@ def _lineage(model: ModelRef) -> list[tuple[str, str]]:
 
 def data_card(data: DataRef) -> Card:
     """The card of a data set, with the table of its labels."""
-    names = dict(enumerate(data.classes))
-    table = [
-        (str(label), f"{at} {names.get(at, '')}".strip(), formatting.count(data.counts.get(names.get(at, label), 0)))
-        for label, at in sorted(data.labels.items(), key=lambda item: item[1])
-    ]
-    if not table:
-        table = [(name, str(at), formatting.count(data.counts.get(name, 0))) for at, name in names.items()]
+    table = _labels(data)
     facts = [
         ("Rows", f"{formatting.count(data.used)} used of {formatting.count(data.rows)}"),
         ("Source", f"{data.source}, {data.modality}, {data.task.replace('_', ' ')}"),
         ("Classes", formatting.count(len(data.classes)) if data.classes else ""),
-        ("Unit of resampling", "group" if data.grouped else "example"),
+        ("Resampled by", "group" if data.grouped else "example"),
         ("Unreadable rows", formatting.count(data.corrupt) if data.corrupt else ""),
-        ("Options", readable({key: value for key, value in data.entry.items() if key != "source"})),
+        ("Options", inputs.options(data.entry)),
     ]
     return Card(
         data.name, f"{formatting.count(data.used)} rows, {data.modality}", _filled(facts), _digests(data),
@@ -108,22 +117,39 @@ def data_card(data: DataRef) -> Card:
     )  # fmt: skip
 
 
+def _labels(data: DataRef) -> list[tuple[str, str]]:
+    """Each label of the data, with the class it is matched with where that has another name, and its rows."""
+    names = dict(enumerate(data.classes))
+    if not data.labels:
+        return [(name, formatting.count(data.counts.get(name, 0))) for name in data.classes]
+    found = []
+    for label, at in sorted(data.labels.items(), key=lambda item: item[1]):
+        name = names.get(at, "")
+        told = label if label == name or not name else f"{label} → {name}"
+        found.append((told, formatting.count(data.counts.get(name, data.counts.get(label, 0)))))
+    return found
+
+
 def _digests(ref: ModelRef | DataRef) -> Facts:
-    files = [(shorten(file.path, 60), file.sha256) for file in ref.files[:MAX_FILES]]
+    """The digest of all of it and of its first files, cut: results.json holds them in full."""
+    files = [(shorten(file.path.rpartition("/")[2], 40), _cut(file.sha256)) for file in ref.files[:MAX_FILES]]
     left = len(ref.files) - MAX_FILES
-    more = [("", f"and {messages.plural(left, 'more file', 'more files')}, each with its digest in results.json")]
-    return (("all of it, sha256", ref.digest.removeprefix("sha256:")), *files, *(more if left > 0 else []))
+    more = [(f"and {messages.plural(left, 'more file')}", "")] if left > 0 else []
+    return (("all of it", _cut(ref.digest.removeprefix("sha256:"))), *files, *more)
 
 
-def provenance(report: Report) -> tuple[tuple[str, Facts], ...]:
-    """What must be equal for the numbers to repeat, and what was only noted."""
+def _cut(digest: str) -> str:
+    return f"{digest[:8]}…{digest[-8:]}" if len(digest) > 20 else digest
+
+
+def provenance(report: Report) -> tuple[Groups, Groups]:
+    """What must be equal for the numbers to repeat, and what was only noted, in two columns of one height."""
     known, run = report.provenance, report.run
     cached = sum(run.cached.values())
     repeat = (
         ("Device", known.device), ("Precision", known.precision),
         ("Threads", str(known.threads) if known.threads else ""),
         ("Batch size", str(known.batch_size) if known.batch_size else ""), ("Determinism", known.determinism),
-        ("Seeds", readable(known.seeds) if known.seeds else ""),
     )  # fmt: skip
     noted = (
         ("Started", when(run.started)), ("Finished", when(run.finished)),
@@ -133,10 +159,14 @@ def provenance(report: Report) -> tuple[tuple[str, Facts], ...]:
     )  # fmt: skip
     groups = (
         ("Must be equal for the numbers to repeat", _filled(repeat)),
+        ("Seeds", tuple((name, str(seed)) for name, seed in known.seeds.items())),
         ("Versions", _pairs(known.environment)), ("Version control", _pairs(known.git)),
         ("This run (not part of the finding digest)", _filled(noted)),
     )  # fmt: skip
-    return tuple((title, facts) for title, facts in groups if facts)
+    found = [(title, facts) for title, facts in groups if facts]
+    sizes = [2 + sum(len(text) // 44 + (title not in INLINE) for _, text in facts) for title, facts in found]
+    cut = min(range(1, len(found) + 1), key=lambda at: abs(sum(sizes[:at]) - sum(sizes[at:])), default=0)
+    return tuple(found[:cut]), tuple(found[cut:])
 
 
 def when(moment: str) -> str:

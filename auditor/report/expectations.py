@@ -1,5 +1,6 @@
 """Expectations as rows: the verdicts of one rule, of all its `of`, under the worst of them."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -39,6 +40,12 @@ def rank(verdict: Verdict) -> tuple[int, bool, float]:
     return _ORDER.index(shown_outcome(verdict)), verdict.waived, _relative_margin(verdict)
 
 
+def order(verdict: Verdict) -> tuple[int, bool, float]:
+    """Sort key of the expectations of one check: the worst first, passes as they stand in the spec."""
+    at, waived, miss = rank(verdict)
+    return at, waived, 0.0 if verdict.outcome == "pass" else miss
+
+
 def of_check(check: Result) -> tuple[Expectation, ...]:
     """The expectations of one check in the order of the spec."""
     groups: dict[tuple[str, str, str], list[Verdict]] = {}
@@ -58,18 +65,40 @@ def tally(expectations: Iterable[Expectation]) -> str:
     if not rows:
         return "Nothing was expected of this model, so nothing was judged."
     by = {outcome: sum(row.outcome == outcome for row in rows) for outcome in _ORDER}
-    words = {"fail": "failed", "pass": "passed", "inconclusive": "inconclusive", "warn": "with a warning"}
-    parts = [f"{by[outcome]} {words[outcome]}" for outcome in ("fail", "pass", "inconclusive", "warn") if by[outcome]]
     waived = sum(row.worst.waived for row in rows)
     tail = f" ({waived} waived)" if waived else ""
-    return f"{messages.plural(len(rows), 'expectation')}: {', '.join(parts)}{tail}."
+    if by["pass"] == len(rows):
+        return f"All {messages.plural(len(rows), 'expectation')} passed{tail}." if len(rows) > 1 else "It passed."
+    told = [
+        messages.TALLY[outcome].format(n=by[outcome], are="is" if by[outcome] == 1 else "are")
+        for outcome in _ORDER
+        if by[outcome]
+    ]
+    first, _, rest = told[0].partition(" ")
+    of = f"{first} of {messages.plural(len(rows), 'expectation')} {rest}"
+    return f"{', '.join([of, *told[1:]])}{tail}."
+
+
+def shown(rows: tuple[Expectation, ...]) -> Expectation | None:
+    """The expectation that stands for a check: the worst; where all are equal, the first of the spec."""
+    return min(rows, key=lambda row: order(row.worst), default=None)
 
 
 def set_by(verdict: Verdict) -> str:
     """Who set the bound, in a few words."""
     if verdict.inherited:
         return f"preset {verdict.set_by}"
-    return f"owner, {verdict.set_by}" if verdict.set_by else "owner"
+    return f"owner, {place(verdict.set_by)}" if verdict.set_by else "owner"
+
+
+def place(where: str) -> str:
+    """A line of the spec, without the path that every line of it shares.
+
+    >>> place("specs/quickstart.yaml:46"), place("command line")
+    ('spec line 46', 'command line')
+    """
+    found = re.fullmatch(r".*\.ya?ml:(\d+)", where)
+    return f"spec line {found.group(1)}" if found else where
 
 
 def sample(check: Result, verdict: Verdict) -> tuple[str, str]:

@@ -54,9 +54,9 @@ def draw(block: AnyBlock) -> Figure | None:
     """The figure of a block; None for the kinds that the page sets as text, tables or pictures."""
     match block:
         case Lines():
-            return _figure(block, COLUMN_MM, 60.0, _alt_lines(block), tinted=True)
+            return _figure(block, COLUMN_MM, 46.0, _alt_lines(block), tinted=True)
         case Bars():
-            height = 16.0 + len(block.bars) * (6.0 if len(block.bars) <= 20 else 3.8)
+            height = 13.0 + len(block.bars) * (4.9 if len(block.bars) <= 20 else 3.6)
             return _figure(block, COLUMN_MM, max(32.0, height), _alt_bars(block), tinted=True)
         case Heatmap():
             width, height = _heatmap_size(block)
@@ -188,8 +188,8 @@ def _heatmap_size(block: Heatmap) -> tuple[float, float]:
     rows, columns = len(block.rows), len(block.columns)
     longest = max((len(name) for name in block.rows), default=0)
     width = COLUMN_MM if columns <= 12 and longest <= 24 else PAGE_MM
-    cell = min(7.0, (width - 34) / max(columns, 1)) if width == COLUMN_MM else 4.2
-    return width, float(np.clip(26 + rows * max(cell, 3.2), 44, 170))
+    cell = min(4.8, (width - 34) / max(columns, 1)) if width == COLUMN_MM else 3.9
+    return width, float(np.clip(14 + rows * max(cell, 3.2), 34, 170))
 
 
 def _heatmap(canvas: Canvas, axes: Axes, block: Heatmap) -> None:
@@ -208,6 +208,7 @@ def _heatmap(canvas: Canvas, axes: Axes, block: Heatmap) -> None:
     bar.outline.set_visible(False)
     bar.ax.tick_params(length=2)
     style.plain_ticks(bar.ax.yaxis)
+    bar.ax.minorticks_off()
     if block.value_label:
         bar.set_label(label(block.value_label, 40))
     fit(axes, Margins(right=5.0), bar.ax)
@@ -244,7 +245,9 @@ def _ticks(axes: Axes, block: Heatmap, width: float) -> None:
 
 
 def _annotate(axes: Axes, image: AxesImage, values: np.ndarray) -> None:
-    for i, j in np.argwhere(np.isfinite(values)):
+    """Numbers in the cells; counts leave their zeros to the colour."""
+    counts = bool(np.all(values == np.round(values)))
+    for i, j in np.argwhere(np.isfinite(values) & ((values != 0) | (not counts))):
         red, green, blue, _ = image.cmap(image.norm(values[i, j]))
         light = 0.299 * red + 0.587 * green + 0.114 * blue > 0.5
         text = formatting.number(float(values[i, j]), 2)

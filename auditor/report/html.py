@@ -3,12 +3,13 @@
 import base64
 import hashlib
 import io
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from ruamel.yaml import YAML
 
 from auditor.report import cards, expectations, figurestyle, formatting, messages, sections, summary, templates
@@ -17,6 +18,8 @@ from auditor.results import Report
 
 Medium = Literal["screen", "print"]
 MAX_SPEC_LINES = 400
+COLUMN_LINES, COLUMN_LETTERS = 67, 52
+UNSAID = frozenset({"inherited", "loosened"})  # false nearly always; the sections name the exceptions
 _FACES = (
     ("IBM Plex Sans", 300, "normal", "IBMPlexSans-Light"), ("IBM Plex Sans", 400, "normal", "IBMPlexSans-Regular"),
     ("IBM Plex Sans", 400, "italic", "IBMPlexSans-Italic"), ("IBM Plex Sans", 600, "normal", "IBMPlexSans-SemiBold"),
@@ -35,8 +38,8 @@ class Page:
     sections: tuple[sections.Section, ...]
     models: tuple[cards.Card, ...]
     data: tuple[cards.Card, ...]
-    provenance: tuple[tuple[str, cards.Facts], ...]
-    spec: str
+    provenance: tuple[cards.Groups, cards.Groups]
+    spec: tuple[tuple[str, ...], ...]
     spec_cut: int
     foreign: str
 
@@ -49,7 +52,7 @@ def render(report: Report, medium: Medium = "screen") -> str:
         sections=sections.sections(report),
         models=tuple(cards.model_card(model) for model in report.models.values()),
         data=tuple(cards.data_card(data) for data in report.data.values()),
-        provenance=cards.provenance(report), spec=spec, spec_cut=cut,
+        provenance=cards.provenance(report), spec=_columns(spec), spec_cut=cut,
         foreign=foreign_letters(report.model_dump_json(), figurestyle.own_points()),
     )  # fmt: skip
     style = _style(medium)
@@ -80,10 +83,29 @@ def resolved_spec(report: Report) -> tuple[str, int]:
     return "\n".join(lines[:MAX_SPEC_LINES]), max(0, len(lines) - MAX_SPEC_LINES)
 
 
+def _columns(text: str) -> tuple[tuple[str, ...], ...]:
+    """The lines in columns, two of them a row, filled by what long lines take when they wrap."""
+    columns: list[list[str]] = [[]]
+    taken = 0
+    for line in text.splitlines():
+        height = 1 + len(line) // COLUMN_LETTERS
+        if taken + height > COLUMN_LINES:
+            columns.append([])
+            taken = 0
+        columns[-1].append(line)
+        taken += height
+    if len(columns) % 2 and len(columns[-1]) > 1:
+        last = columns.pop()
+        columns += [last[: -(-len(last) // 2)], last[-(-len(last) // 2) :]]
+    texts = ["\n".join(column) for column in columns]
+    return tuple(tuple(texts[at : at + 2]) for at in range(0, len(texts), 2))
+
+
 def _without_empty(value: Any) -> Any:
     if isinstance(value, dict):
         kept = {key: _without_empty(item) for key, item in value.items()}
-        return {key: item for key, item in kept.items() if item not in (None, "", [], {}, ())}
+        empty: tuple[Any, ...] = (None, "", [], {}, ())
+        return {key: item for key, item in kept.items() if item not in empty and not (key in UNSAID and not item)}
     return [_without_empty(item) for item in value] if isinstance(value, list) else value
 
 
@@ -115,7 +137,17 @@ def _environment() -> Environment:
         trim_blocks=True, lstrip_blocks=True, finalize=_printable,
     )  # fmt: skip
     environment.filters["bound"] = formatting.bound
+    environment.filters["marked"] = marked
     return environment
+
+
+def marked(text: str) -> Markup:
+    """Text in which `names` between backticks are set as code; everything else stays text.
+
+    >>> marked("needs `target` < 1")
+    Markup('needs <code class="mono">target</code> &lt; 1')
+    """
+    return Markup(re.sub(r"`([^`\n]{1,80})`", r'<code class="mono">\1</code>', str(escape(plain(text)))))
 
 
 def _printable(value: Any) -> Any:

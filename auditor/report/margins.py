@@ -46,7 +46,7 @@ def fit(axes: "Axes", margins: Margins, scale: "Axes | None" = None) -> None:
     right = margins.right
     if scale is not None:
         scale.set_position((0.9, bottom / height, _BAR_MM / width, tall))
-        right = 2.2 + _BAR_MM + _beside(scale.yaxis)
+        right = 2.2 + _BAR_MM + _beside(scale.yaxis) + 1.2
         at = (width - right + 2.2) / width
         scale.set_position((at, bottom / height, _BAR_MM / width, tall))
         scale.yaxis.set_label_coords(1 - 0.9 / width, 0.5, transform=_page(axes))
@@ -82,7 +82,7 @@ def _below(axes: "Axes") -> float:
     named = _LABEL_MM if axes.get_xlabel() else 0.0
     labels = axes.get_xticklabels()
     turned = bool(labels) and labels[0].get_rotation() > 0
-    return named + (0.71 * (longest(_ticks(axes.xaxis)) + 3.0) if turned else 2.9) + _GAP_MM
+    return named + (0.71 * (longest(_ticks(axes.xaxis)) + 3.0) if turned else 2.9) + _GAP_MM + 0.8
 
 
 def _ticks(axis: "Axis") -> list[str]:

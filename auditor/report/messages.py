@@ -29,6 +29,11 @@ TRUST: dict[Trust, str] = {
     "restricted": "restricted: a pickle read with weights only; nothing of it is executed",
     "code": "code: its own code was executed, by consent of the person who ran the audit",
 }
+# Of the cover: how many expectations ended how; the first part of the sentence is "1 of 11 expectations failed".
+TALLY: dict[Outcome, str] = {
+    "fail": "{n} failed", "inconclusive": "{n} {are} inconclusive", "warn": "{n} {are} with a warning",
+    "pass": "{n} passed",
+}  # fmt: skip
 # Of one check: the sentence under its head.
 CHECK_SENTENCES: dict[Outcome, str] = {
     "pass": "All expectations of this check are met.",

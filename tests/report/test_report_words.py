@@ -12,9 +12,14 @@ from auditor.report import (
     figures,
     figurestyle,
     formatting,
+    html,
+    inputs,
+    margins,
+    measured,
     messages,
     naming,
     plain,
+    prose,
     ruler,
     sections,
     summary,
@@ -25,7 +30,21 @@ from tests import cases
 
 @pytest.mark.parametrize(
     "module",
-    [cards, figures, figurestyle, formatting, messages, naming, plain, sections, summary],
+    [
+        cards,
+        expectations,
+        figures,
+        figurestyle,
+        formatting,
+        html,
+        inputs,
+        margins,
+        messages,
+        naming,
+        plain,
+        sections,
+        summary,
+    ],
     ids=lambda m: m.__name__,
 )
 def test_examples_in_the_docstrings_hold(module: object) -> None:
@@ -60,9 +79,14 @@ def test_many_expectations_are_cut_with_the_worst_kept() -> None:
 def test_checks_of_one_title_are_told_apart() -> None:
     twice = (cases.checks()[2], cases.checks()[2].model_copy(update={"id": "other"}))
     assert naming.titles(cases.report(found=twice)) == {
-        "faithfulness": "Faithfulness (faithfulness)",
+        "faithfulness": "Faithfulness",
         "other": "Faithfulness (other)",
     }
+    shipped = cases.checks()[2].model_copy(update={"id": "faithfulness-other"})
+    assert (
+        naming.titles(cases.report(found=(*twice, shipped)))["faithfulness-other"]
+        == "Faithfulness (faithfulness-other)"
+    )
     assert naming.anchor(twice[0].model_copy(update={"id": 'a"b c'})) == "check-a_22b_20c"
 
 
@@ -87,6 +111,37 @@ def test_templates_are_found_in_a_checkout_and_in_a_wheel(tmp_path: Path, monkey
         (place / "report_templates").mkdir(parents=True)
         (place / "report_templates" / "report.html.j2").write_text("x")
         assert templates.folder() == place / "report_templates"
+
+
+def test_the_strip_shows_the_expectation_of_its_sentence() -> None:
+    for section in sections.sections(cases.report()):
+        shown = expectations.shown(expectations.of_check(section.check))
+        if shown is not None and shown.worst.reason:
+            assert section.reason == shown.worst.reason
+
+
+def test_an_exact_fact_at_its_bound_has_no_ruler() -> None:
+    check = cases.checks()[2]
+    verdict = check.verdicts[0].model_copy(update={"value": 0.0, "bound": 0.0, "low": None, "high": None})
+    (section,) = sections.sections(cases.report(found=(check.model_copy(update={"verdicts": (verdict,)}),)))
+    assert section.strip.ruler is None
+
+
+def test_of_many_layers_the_table_keeps_the_ends() -> None:
+    check = cases.checks()[2]
+    many = tuple(
+        check.measurements[0].model_copy(update={"name": "recall", "of": str(i), "value": i / 10}) for i in range(8)
+    )
+    rows, left = measured.table(check.model_copy(update={"measurements": many, "verdicts": ()}))
+    assert [row.of for row in rows] == ["0", "1", "7"] and rows[-1].more == 5 and left == 0
+
+
+def test_passages_take_the_least_height() -> None:
+    check = cases.checks()[2]
+    about = check.about.model_copy(update={"reading": "r" * 300, "limits": "l" * 300, "method": "m" * 700})
+    found = prose.prose(check.model_copy(update={"about": about}), (), alone=True)
+    assert found.beside[0].title == "Method"
+    assert {part.title for part in (*found.left, *found.right)} >= {"How to read this", "Limits"}
 
 
 def test_every_outcome_has_its_words() -> None:
