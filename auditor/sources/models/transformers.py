@@ -129,15 +129,20 @@ def _folder(root: Path, path: str, where: Where) -> Path:
     return inside(root, path, where, "folder")
 
 
-def _config(folder: Path, where: Where) -> dict[str, Any]:
-    config = read_json(folder / CONFIG, where)
+def _refuse_code(settings: dict[str, Any], name: str, where: Where) -> None:
+    """RefusedError where a configuration asks for code that is not transformers' own."""
     for key in FORBIDDEN:
-        if config.get(key):
+        if settings.get(key):
             raise RefusedError(
-                f"{dotted(where)}: {folder.name}/{CONFIG} sets {key!r}, which runs or selects foreign code",
+                f"{dotted(where)}: {name} sets {key!r}, which runs or selects foreign code",
                 hint=f"remove {key!r} if the architecture is transformers' own; auditor runs no remote code",
                 where=where,
             )
+
+
+def _config(folder: Path, where: Where) -> dict[str, Any]:
+    config = read_json(folder / CONFIG, where)
+    _refuse_code(config, f"{folder.name}/{CONFIG}", where)
     return config
 
 
@@ -259,13 +264,7 @@ def _tokens(
             where=where,
         )
     settings = read_json(folder / "tokenizer_config.json", where) if "tokenizer_config.json" in files else {}
-    for key in FORBIDDEN:
-        if settings.get(key):
-            raise RefusedError(
-                f"{dotted(where)}: {folder.name}/tokenizer_config.json sets {key!r}, which runs code",
-                hint=f"remove {key!r}; remote code is not run by auditor",
-                where=where,
-            )
+    _refuse_code(settings, f"{folder.name}/tokenizer_config.json", where)
     length, origin = _window(config, settings, options)
     notes = (f"texts are cut at an assumed {length} tokens",) if origin == "assumed" else ()
     return {"kind": "text", "max_length": length, "origin": {"max_length": origin}}, files, notes
