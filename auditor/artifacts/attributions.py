@@ -42,7 +42,7 @@ class GradCamMaps:
 class SaliencyProbe(Probe[SaliencyMaps]):
     """Saliency of the first `rows` rows; `reduce` says how the channels of a picture become one value."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     artifact = SaliencyMaps
     reduce: Literal["max", "sum"] = "max"
     classes: tuple[str, ...] = ()
@@ -65,7 +65,7 @@ class SaliencyProbe(Probe[SaliencyMaps]):
 class GradCamProbe(Probe[GradCamMaps]):
     """Grad-CAM of the first `rows` rows at one layer, or at "auto"."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     artifact = GradCamMaps
     layer: str = "auto"
     weights: Literal["mean", "elementwise"] = "mean"

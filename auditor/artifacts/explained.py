@@ -20,7 +20,7 @@ class Explained:
     labels, targets and predicted: int64 [n], head indices; `targets` is whose logit was explained. confidence:
     float32 [n], the softmax of the predicted class, for captions only. classes: names in head order. pictures:
     uint8 [h, w, 3] of the first examples, as the model saw them. tokens: those of the first texts. halved: how often
-    the batch size was halved because memory ran out.
+    the batch size was halved because memory ran out. remarks: what the data say of themselves.
     """
 
     labels: "NDArray[np.int64]"
@@ -33,6 +33,7 @@ class Explained:
     pictures: "tuple[NDArray[np.uint8], ...]" = ()
     tokens: tuple[tuple[str, ...], ...] = ()
     halved: int = 0
+    remarks: tuple[str, ...] = ()
 
     def caption(self, row: int) -> str:
         """What the model said of the example, how sure it was, and the label where that is another."""
@@ -41,7 +42,7 @@ class Explained:
 
     def notes(self) -> tuple[str, ...]:
         """What the reader must know of how they were computed."""
-        return halving_notes(self.halved)
+        return (*self.remarks, *halving_notes(self.halved))
 
 
 @dataclass
@@ -57,6 +58,7 @@ class Explaining:
     tokens: list[tuple[str, ...]] = field(default_factory=list)
     outputs: int = 0
     halved: int = 0
+    loader: Any = None
 
     def see(self, step: Step) -> None:
         """Note the examples of one batch."""
@@ -67,7 +69,7 @@ class Explaining:
         self._show(step)
         self.examples.extend(step.examples)
         self.groups.extend(step.batch.groups)
-        self.outputs, self.halved = step.logits.shape[1], step.halved
+        self.outputs, self.halved, self.loader = step.logits.shape[1], step.halved, step.loader
 
     def _show(self, step: Step) -> None:
         places = range(step.start, min(step.start + len(step.examples), SHOWN))
@@ -93,4 +95,5 @@ class Explaining:
             pictures=tuple(self.pictures),
             tokens=tuple(self.tokens),
             halved=self.halved,
+            remarks=self.loader.remarks(len(self.examples)) if self.loader else (),
         )

@@ -1,7 +1,7 @@
 """FineTune: one recorded run of a model's recipe from one seed; a seed is trained once, whoever asks."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -62,7 +62,7 @@ class Start(Live[Starting]):
 class FineTune(Derived[Run]):
     """One run of the recipe of `ref` (a model of source "finetune"); seeds count from 1."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     artifact: ClassVar[type] = Run
     ref: ModelRef
     seed: int
@@ -98,10 +98,12 @@ class FineTune(Derived[Run]):
         data, validation = Rows(upstream["train"]), Rows(upstream["validation"])
         size = EVALUATED * self.runtime.batch_size
         tell = progress or (lambda done, total: None)
-        return train(
+        run = train(
             model.module, model.logits, data, validation, settings, seed,
             eval_batch=size, on_step=lambda step: tell(step, recipe.steps),
         )  # fmt: skip
+        said = (*data.remarks(), *validation.remarks())
+        return replace(run, remarks=tuple(dict.fromkeys(said)))
 
 
 def parts(ref: ModelRef) -> tuple[Recipe, DataRef, DataRef]:
@@ -127,6 +129,10 @@ class Rows:
     def rows(self) -> int:
         """How many there are."""
         return self._loader.rows
+
+    def remarks(self) -> tuple[str, ...]:
+        """What the data say of themselves."""
+        return self._loader.remarks(self.rows)
 
     def batch(self, rows: Sequence[int]) -> "tuple[Any, torch.Tensor]":
         """Inputs and labels of these places."""

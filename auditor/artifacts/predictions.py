@@ -1,7 +1,7 @@
 """Predictions: the logits of a model on a data set, beside the labels."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from auditor.needs import Collector, Cost, Probe, Step
 from auditor.subject import Subject
@@ -17,7 +17,8 @@ class Predictions:
 
     logits: float32 [n, classes]. labels: int64 [n], indices of the head. examples: digest of each example.
     groups: the unit of resampling of each example, empty if the data has none. classes: names in head order.
-    halved: how often the batch size was halved because memory ran out.
+    halved: how often the batch size was halved because memory ran out. remarks: what the data say of themselves
+    (rows that could not be read, texts that were cut).
     """
 
     logits: "NDArray[np.float32]"
@@ -26,10 +27,19 @@ class Predictions:
     groups: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     halved: int = 0
+    remarks: tuple[str, ...] = ()
 
     def notes(self) -> tuple[str, ...]:
         """What the reader must know of how they were computed."""
-        return halving_notes(self.halved)
+        return (*self.remarks, *self._absent(), *halving_notes(self.halved))
+
+    def _absent(self) -> tuple[str, ...]:
+        present = set(self.labels.tolist())
+        absent = [name for index, name in enumerate(self.classes) if index not in present]
+        if not absent:
+            return ()
+        names = ", ".join(absent[:5]) + (" ..." if len(absent) > 5 else "")
+        return (f"{len(absent)} of {len(self.classes)} classes have no example here; nothing is said of {names}.",)
 
 
 def halving_notes(halved: int) -> tuple[str, ...]:
@@ -44,6 +54,7 @@ def halving_notes(halved: int) -> tuple[str, ...]:
 class PredictionsProbe(Probe[Predictions]):
     """The predictions on the first `rows` rows, or on all; `classes` are the names of the head's outputs."""
 
+    version: ClassVar[int] = 2
     artifact = Predictions
     classes: tuple[str, ...] = ()
 
@@ -69,6 +80,7 @@ class _Logits(Collector[Predictions]):
     examples: list[str] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
     halved: int = 0
+    loader: Any = None
 
     def see(self, step: Step) -> None:
         """Keep the logits and labels of a batch."""
@@ -76,7 +88,7 @@ class _Logits(Collector[Predictions]):
         self.labels.append(step.labels.cpu().numpy())
         self.examples.extend(step.examples)
         self.groups.extend(step.batch.groups)
-        self.halved = step.halved
+        self.halved, self.loader = step.halved, step.loader
 
     def result(self) -> Predictions:
         """All batches in one."""
@@ -89,6 +101,7 @@ class _Logits(Collector[Predictions]):
             groups=tuple(self.groups) if any(self.groups) else (),
             classes=self.classes or tuple(f"class {index}" for index in range(self.logits[0].shape[1])),
             halved=self.halved,
+            remarks=self.loader.remarks(len(self.examples)) if self.loader else (),
         )
 
 

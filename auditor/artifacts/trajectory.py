@@ -34,6 +34,11 @@ class Trajectory:
         lost = [f"seed {place} at step {run.diverged_at}" for place, run in enumerate(self.runs, 1) if run.diverged]
         return f"{len(lost)} of {len(self.runs)} runs diverged: {', '.join(lost[:8])}." if lost else ""
 
+    def notes(self) -> tuple[str, ...]:
+        """Which runs diverged, and what the data say of themselves."""
+        said = [self.diverged(), *(self.runs[0].remarks if self.runs else ())]
+        return tuple(sentence for sentence in said if sentence)
+
     def bounded(self, measured: Iterable[Measurement]) -> tuple[Measurement, ...]:
         """The measurements, as lower bounds if a run diverged or a history ends in numbers that are not finite.
 
@@ -49,7 +54,7 @@ class Trajectory:
         said = [
             f"Rates are over intervals of {spacing[len(spacing) // 2]} steps." if spacing else "",
             f"{short} of {many} histories have fewer than two intervals and are left out." if short else "",
-            self.diverged(),
+            *self.notes(),
             "" if all(part.finite() for part in self.changes) else "Rates end where weights are no longer finite.",
             "Learning rates are not known here." if self.source == "checkpoints" else "",
         ]

@@ -10,6 +10,9 @@ from auditor.artifacts.predictions import Predictions
 from auditor.blocks import Bars, Heatmap, Table
 from auditor.checks.task.performance import Performance
 from auditor.evidence import Counts, Evidence, Measurement, Moments, Quantiles
+from auditor.judge.bounds import claim
+from auditor.judge.intervals import interval
+from auditor.spec.model import Rule
 
 
 def predictions(n: int = 200, classes: int = 4, skill: float = 3.0, **more: Any) -> Predictions:
@@ -152,3 +155,35 @@ def test_many_rows_and_classes_are_resampled_to_first_order() -> None:
     assert isinstance(one.distribution, Quantiles)
     assert one.distribution.values[0] < one.value < one.distribution.values[-1]
     assert any("first order" in note for note in found.notes)
+
+
+def test_classes_without_an_example_are_named_and_not_counted_as_silent() -> None:
+    given = predictions(classes=4)
+    rows = given.labels != 3
+    few = Predictions(given.logits[rows], given.labels[rows], given.examples[: int(rows.sum())], classes=given.classes)
+    found = Performance().measure(predictions=few, seed=1)
+    assert value(found, "never_predicted") == 0
+    assert [m.of for m in measured(found, "worst_class_recall")] == ["c0", "c1", "c2"]
+    assert "1 of 4 classes have no example here; nothing is said of c3." in found.notes
+
+
+def test_rows_that_were_left_out_reach_the_page() -> None:
+    said = "1 of 1,000 pictures of eval could not be read and was left out: cat/7.png."
+    assert Performance().measure(predictions=predictions(remarks=(said,)), seed=1).notes == (said,)
+
+
+BOUNDS = {"accuracy": 0.7, "balanced_accuracy": 0.7, "macro_f1": 0.7, "auroc": 0.9, "mcc": 0.6,
+          "top5_accuracy": 0.8, "worst_class_recall": 0.6}  # fmt: skip
+
+
+@pytest.mark.parametrize(("skill", "outcome"), [(5.0, "pass"), (0.0, "fail")])
+@pytest.mark.parametrize("name", [*BOUNDS, "log_loss", "never_predicted"])
+def test_a_good_model_passes_and_one_that_guesses_or_is_silent_fails(name: str, skill: float, outcome: str) -> None:
+    given = predictions(n=800, classes=8, skill=skill)
+    if not skill and name == "never_predicted":
+        given.logits[:, 0] = -99
+    found = Performance().measure(predictions=given, seed=1)
+    bound = {"at_least": BOUNDS[name]} if name in BOUNDS else {"at_most": 1.0 if name == "log_loss" else 0}
+    asked = claim(Rule(check="c", metric=name, set_by="spec.yaml:1", **bound))
+    outcomes = {asked.outcome(interval(one, 0.95)) for one in measured(found, name)}
+    assert outcome in outcomes and (outcome == "fail" or outcomes == {"pass"})

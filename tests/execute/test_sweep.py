@@ -45,6 +45,9 @@ class FakeLoader:
     read: int = 0
     poison: int | None = None
 
+    def remarks(self, rows: int) -> tuple[str, ...]:
+        return (f"said of {rows} rows",)
+
     def __iter__(self) -> Iterator[FakeBatch]:
         pictures = torch.randn(self.rows, 3, 8, 8, generator=torch.Generator().manual_seed(0))
         if self.poison is not None:
@@ -146,6 +149,7 @@ def test_three_questions_take_eight_forwards_and_one_backward(net: Net) -> None:
     said, saliency, cam = run(net, predictions(), asked(INPUT, rows=32), asked(*AUTO, rows=32))
     assert (net.forwards, net.backwards) == (8, 1)
     assert isinstance(said, Predictions) and said.logits.shape == (256, 4)
+    assert said.remarks == ("said of 256 rows",)
     assert saliency["input_gradient:"].shape == (32, 3, 8, 8)
     assert cam["activation:relu"].shape == cam["activation_gradient:relu"].shape == (32, 5, 6, 6)
 

@@ -11,7 +11,10 @@ import pytest
 
 from auditor.errors import RefusedError, SourceError
 from auditor.sources import data
+from auditor.sources.data.batch import BatchLoader
 from auditor.sources.data.sampling import permuted, sampled, split
+from auditor.sources.encode import Pictures
+from auditor.sources.steps import Steps
 from auditor.spec.model import DataEntry
 from auditor.spec.options import Sample
 from auditor.subject import DataRef
@@ -87,6 +90,9 @@ def test_damaged_pictures_are_left_out_and_named(pictures: Path, monkeypatch: py
     assert set(faults) == {"cat/plant0_1.png", "dog/plant9_x.jpg", "dog/plant9_huge.png"}
     assert "DecompressionBomb" in faults["dog/plant9_huge.png"]
     assert all(dataset.fetch(row).size == (12, 10) for row in range(dataset.rows))
+    (said,) = BatchLoader(dataset, Pictures(Steps()), 4).remarks(11)
+    assert said.startswith("3 of 14 pictures of d could not be read and were left out: ")
+    assert all(name in said for name in faults)
 
 
 def test_nothing_readable_is_an_error(tmp_path: Path) -> None:

@@ -107,11 +107,11 @@ class Convergence(Check):
             self.averaged(name, [one.value for one in column], censored=not all(one.reached for one in column))
             for name, column in columns.items()
         ]
-        notes = (trajectory.diverged(), UNTARGETED if self.target is None else "")
+        notes = (*trajectory.notes(), *((UNTARGETED,) if self.target is None else ()))
         if self.target is not None:
             reached = sum(one["steps_to_target"].reached for one in sides["validation"])
             measured.append(self.sampled("converged_share", Counts(k=reached, n=len(runs))))
-        return Evidence(measurements=tuple(measured), blocks=self._blocks(runs), notes=tuple(filter(None, notes)))
+        return Evidence(measurements=tuple(measured), blocks=self._blocks(runs), notes=notes)
 
     def _blocks(self, runs: "Sequence[Run]") -> tuple[AnyBlock, ...]:
         from auditor.methods.training.curves import eval_curve

@@ -107,8 +107,8 @@ class GradientNorm(Check):
                 measured.append(self.exact(name, max(values), n=len(runs)))
             else:
                 measured.append(self.averaged(name, values))
-        said, blocks = filter(None, [*notes, trajectory.diverged()]), (self._curve(runs), *gradient_layers(layers))
-        return Evidence(measurements=trajectory.bounded(measured), blocks=blocks, notes=tuple(said))
+        said, blocks = (*notes, *trajectory.notes()), (self._curve(runs), *gradient_layers(layers))
+        return Evidence(measurements=trajectory.bounded(measured), blocks=blocks, notes=said)
 
     def _trend(self, runs: "tuple[Run, ...]", seed: int) -> list[Measurement]:
         from auditor.methods.training.trend import trend

@@ -65,6 +65,7 @@ class Run:
     agreement, disagreement: [V], g1 . g2 and |g1 - g2|^2 of the eval-mode mean gradients of two disjoint halves of
     `noise_rows` training rows each, drawn afresh at each record (NaN where there were not enough rows).
     checkpoints: float32 tensors (buffers included) by "step:name"; the last step's are always among them.
+    remarks: what the data say of themselves (rows that could not be read, texts that were cut).
     """
 
     version: int
@@ -88,6 +89,7 @@ class Run:
     disagreement: Floats
     checkpoint_steps: tuple[int, ...]
     checkpoints: dict[str, Weights]
+    remarks: tuple[str, ...] = ()
 
     @property
     def diverged(self) -> bool:

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from auditor.sources.data.dataset import Dataset, LeftOut
 from auditor.sources.data.sampling import permuted
-from auditor.sources.encode import Encoder
+from auditor.sources.encode import Encoder, Texts
 
 if TYPE_CHECKING:
     import torch
+
+NOUNS = {"image": "pictures", "text": "texts", "tabular": "rows"}
+NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,22 @@ class BatchLoader:
     def left_out(self) -> tuple[LeftOut, ...]:
         """Rows that could not be read, and why."""
         return self.dataset.left_out
+
+    def remarks(self, rows: int) -> tuple[str, ...]:
+        """What a reader of numbers over the first `rows` rows must know: rows left out, and texts that were cut."""
+        name, noun = self.dataset.ref.name, NOUNS[self.dataset.ref.modality]
+        lost, said = self.left_out, []
+        if lost:
+            names = ", ".join(row.name for row in lost[:NAMED]) + (" ..." if len(lost) > NAMED else "")
+            verb = "was" if len(lost) == 1 else "were"
+            total = self.rows + len(lost)
+            said.append(f"{len(lost)} of {total:,} {noun} of {name} could not be read and {verb} left out: {names}.")
+        if isinstance(self.encoder, Texts):
+            count = min(rows, self.rows)
+            cut = self.encoder.truncated([self.dataset.fetch(row) for row in self.order[:count]])
+            longer = f"longer than {self.encoder.max_length} tokens"
+            said += [f"{cut} of {count:,} {noun} of {name} are {longer} and read only so far."] if cut else []
+        return tuple(said)
 
     @cached_property
     def order(self) -> tuple[int, ...]:

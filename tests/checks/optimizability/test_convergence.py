@@ -7,7 +7,11 @@ from histories import run
 from auditor.artifacts.trajectory import Trajectory
 from auditor.checks.optimizability.convergence import Convergence
 from auditor.evidence import Counts, Evidence, Measurement, Moments
+from auditor.judge.bounds import claim
+from auditor.judge.intervals import interval
+from auditor.judge.minimum import obstacle
 from auditor.methods.training.record import Run
+from auditor.spec.model import Rule
 
 
 def found(evidence: Evidence, name: str) -> Measurement:
@@ -79,3 +83,43 @@ def test_the_curves_have_a_band_over_the_seeds_and_a_row_each() -> None:
     assert loss.lines[1].high == (2.0, 1.7, 1.2, 0.9, 0.5)  # type: ignore[union-attr]
     assert [block.kind for block in (accuracy, times, table)] == ["lines", "lines", "table"]
     assert len(table.rows) == 2  # type: ignore[union-attr]
+
+
+QUICK = ([2.0, 0.6, 0.5, 0.5, 0.5], [2.0, 1.2, 0.5, 0.5, 0.5])  # 90% of the drop at steps 10 and 20
+LATE = ([2.0, 1.9, 1.7, 1.5, 0.9], [2.0, 1.9, 1.7, 0.95, 0.9])  # at 40 and 30
+BOUNDS = {"final_loss": 0.7, "steps_to_90": 25.0, "steps_to_target": 25.0, "loss_auc": 0.6}
+
+
+def five(shapes: tuple[list[float], list[float]]) -> Trajectory:
+    curves = [np.array(shapes[k % 2]) + 0.01 * k * (np.arange(5) > 0) for k in range(5)]
+    return trajectory(*(run(validation=curve, train=curve) for curve in curves))
+
+
+@pytest.mark.parametrize("side", ["train", "validation"])
+@pytest.mark.parametrize("name", BOUNDS)
+def test_a_recipe_that_converges_passes_and_one_that_is_late_fails(name: str, side: str) -> None:
+    asked = claim(Rule(check="c", metric=name, at_most=BOUNDS[name], set_by="spec.yaml:1"))
+    both = [found(Convergence(target=1.05).measure(trajectory=five(shape)), f"{name}_{side}")
+            for shape in (QUICK, LATE)]  # fmt: skip
+    assert [obstacle(one, 0.95) for one in both] == ["", ""]
+    assert [asked.outcome(interval(one, 0.95)) for one in both] == ["pass", "fail"]
+
+
+def test_equal_seeds_of_a_coarse_record_decide_nothing() -> None:
+    measured = found(
+        Convergence().measure(trajectory=trajectory(*[run(validation=FAST)] * 5)), "steps_to_90_validation"
+    )
+    assert "no width" in obstacle(measured, 0.95)
+
+
+@pytest.mark.parametrize(("target", "outcome"), [(1.0, "pass"), (0.1, "fail")])
+def test_the_share_of_converged_seeds(target: float, outcome: str) -> None:
+    share = found(Convergence(target=target).measure(trajectory=five(QUICK)), "converged_share")
+    assert obstacle(share, 0.95) == ""
+    asked = claim(Rule(check="c", metric="converged_share", at_least=0.5, set_by="spec.yaml:1"))
+    assert asked.outcome(interval(share, 0.95)) == outcome
+
+
+def test_what_the_data_say_of_themselves_reaches_the_page() -> None:
+    said = "1 of 1,000 pictures of train could not be read and was left out: cat/7.png."
+    assert said in Convergence().measure(trajectory=trajectory(run(remarks=(said,)))).notes
