@@ -129,7 +129,7 @@ class Training:
         norms = torch.zeros(len(self.tensors), dtype=torch.float64)
         if held:
             taken = torch._foreach_norm(self._taken(), 2)
-            norms[held] = torch.stack(tuple(taken)).double().cpu()
+            norms[held] = torch.stack(tuple(taken)).cpu().double()
         return norms
 
     def clip(self, total: float) -> None:

@@ -78,7 +78,7 @@ class Watch:
         ratios = [relative_changes(value + gone, gone) for value, gone in zip(now, before, strict=True)]
         norms.append(tuple(ratio.mean() for ratio in ratios))
         torch._foreach_copy_(before, now)
-        self.rows.append(torch.stack([torch.stack(tuple(row)).double().cpu() for row in norms]))
+        self.rows.append(torch.stack([torch.stack(tuple(row)).cpu().double() for row in norms]))
         self.quantiles.append(
             torch.stack(tuple(self._quantiles(*pair) for pair in zip(ratios, self._sketch, strict=True)))
         )
