@@ -54,9 +54,9 @@ def draw(block: AnyBlock) -> Figure | None:
     """The figure of a block; None for the kinds that the page sets as text, tables or pictures."""
     match block:
         case Lines():
-            return _figure(block, COLUMN_MM, 46.0, _alt_lines(block), tinted=True)
+            return _figure(block, COLUMN_MM, 44.0, _alt_lines(block), tinted=True)
         case Bars():
-            height = 13.0 + len(block.bars) * (4.9 if len(block.bars) <= 20 else 3.6)
+            height = 13.0 + len(block.bars) * (4.4 if len(block.bars) <= 20 else 3.6)
             return _figure(block, COLUMN_MM, max(32.0, height), _alt_bars(block), tinted=True)
         case Heatmap():
             width, height = _heatmap_size(block)
@@ -188,7 +188,7 @@ def _heatmap_size(block: Heatmap) -> tuple[float, float]:
     rows, columns = len(block.rows), len(block.columns)
     longest = max((len(name) for name in block.rows), default=0)
     width = COLUMN_MM if columns <= 12 and longest <= 24 else PAGE_MM
-    cell = min(4.8, (width - 34) / max(columns, 1)) if width == COLUMN_MM else 3.9
+    cell = min(4.3, (width - 34) / max(columns, 1)) if width == COLUMN_MM else 3.6
     return width, float(np.clip(14 + rows * max(cell, 3.2), 34, 170))
 
 

@@ -10,6 +10,7 @@ from auditor.results import Result
 
 MAX_ROWS = 30
 MAX_OF = 3
+PLAIN = ("example", "seed")  # the strip and the text name them; the rarer units stand beside their number
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def _row(found: Shown) -> Row:
     return Row(
         metric=found.name, of=shorten(found.of, 60), value=f"≥ {value}" if found.censored else value,
         interval=interval or messages.KINDS[found.kind], unit=found.unit,
-        n=f"{formatting.count(found.n)}{'' if found.unit_of_resampling == 'example' else f' {unit}'}" if unit else "",
+        n=f"{formatting.count(found.n)}{'' if found.unit_of_resampling in PLAIN else f' {unit}'}" if unit else "",
     )  # fmt: skip
 
 

@@ -141,7 +141,9 @@ def _ruler(verdict: Verdict) -> Ruler | None:
 
 
 def _params(check: Result) -> tuple[tuple[str, str], ...]:
-    return tuple((name, shorten(readable(value), MAX_PARAM)) for name, value in check.params.items())
+    return tuple(
+        (name, shorten(readable(value), MAX_PARAM)) for name, value in check.params.items() if value is not None
+    )
 
 
 def readable(value: object) -> str:
