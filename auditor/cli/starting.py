@@ -15,6 +15,8 @@ def write_spec(model: Path | None, data: Path | None, out: Path) -> str:
     """
     if model is not None and data is None and is_data(model):
         model, data = None, model
+    if model is not None and data is not None and is_data(model) and not is_data(data):
+        raise UsageError(f"{model} is data, not a model", hint=f"the model comes first: auditor init {data} {model}")
     if out.exists():
         raise UsageError(f"{out} exists already, and is left as it is", hint="name another with --out FILE")
     write(draft(model, data, out), out)

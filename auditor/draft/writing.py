@@ -13,7 +13,7 @@ from auditor.draft.blanks import data_blank, model_blank
 from auditor.draft.classes import Meeting, meet
 from auditor.draft.columns import Columns
 from auditor.draft.guessing import data_entry, model_entry
-from auditor.errors import UsageError
+from auditor.errors import SourceError, UsageError
 from auditor.sources import data as data_sources
 from auditor.sources import models as model_sources
 from auditor.spec.paths import Roots, root_of
@@ -38,6 +38,9 @@ def draft(model: Path | None, data: Path | None, out: Path) -> str:
     found = data_sources.describe(rows, root) if rows else None
     meeting = Meeting()
     if described and found:
+        if described.modality != found.modality:
+            message = f"{data}: expected {described.modality} data for this model, found {found.modality} data"
+            raise SourceError(message, hint="name other data for it")
         meeting = meet(described.classes, columns.labels if columns else found.classes, described.outputs)
     modality = described.modality if described else found.modality if found else "image"
     lines = (

@@ -151,6 +151,18 @@ def test_data_alone_is_known_as_data(tmp_path: Path, pictures: Path, reviews: tu
         assert len(_problems(out)) == 1
 
 
+def test_what_does_not_go_together_is_refused(
+    tmp_path: Path, reviews: tuple[Path, Path], pictures: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, table = reviews
+    out = tmp_path / "audit.yaml"
+    assert entry.code(["init", str(table), str(model), "--out", str(out)]) == 2
+    assert f"the model comes first: auditor init {model} {table}" in capsys.readouterr().err
+    assert entry.code(["init", str(model), str(pictures), "--out", str(out)]) == 2
+    assert "expected text data for this model, found image data" in capsys.readouterr().err
+    assert not out.exists()
+
+
 def test_files_elsewhere_come_with_the_flags_that_reach_them(
     tmp_path: Path, digits: Path, pictures: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
