@@ -49,8 +49,8 @@ class GradientNorm(Check):
         limits=(
             "The size of a gradient depends on the scale of loss and weights, so norms of different models are not "
             "compared. The counts of layers are facts about the recorded runs and promise nothing of a fresh seed. So "
-            "is the trend of fewer than five seeds; its intervals hold the truth in 91 to 95% of series instead of "
-            "95%, in fewer where steps are strongly alike, but such steps are soon too few to decide. If a run "
+            "is the trend of fewer than five seeds; its intervals hold the truth in little more than nine of ten "
+            "series; where steps are strongly alike they are soon too few to decide. If a run "
             "diverged, every number is a lower bound. The noise scale is left out when the gradient may be zero."
         ),
         citation="McCandlish, Kaplan, Amodei et al., An Empirical Model of Large-Batch Training (2018); Glorot & "
