@@ -46,9 +46,11 @@ class Layers:
     nodes: list[Node] = field(default_factory=list)
     presets: list[str] = field(default_factory=list)
     open: list[Path] = field(default_factory=list)
+    read: set[Path] = field(default_factory=set)
 
     def add(self, path: Path, name: str, text: str, preset: str = "") -> None:
         """Read one text and, before it, all that it extends."""
+        self.read.add(path)
         label = self.roots.relative(path)
         source = Source(name, label, tuple(text.splitlines()), path, preset)
         node = parse(source, self.found)
@@ -93,6 +95,8 @@ class Layers:
             self.found.add(item.mark, f"`extends` goes round in a circle: {chain}", "remove one of these `extends`")
             self.found.incomplete = True
             return
+        if path in self.read:
+            return  # extended twice: it stands where it was met first, under all that changed it since
         name = str(Path(item.mark.source.name).parent / text)
         self.add(path, name, read_text(path, name))
 

@@ -74,7 +74,7 @@ def as_list(node: Node) -> Node:
 def merge(layers: list[Node], found: Findings) -> Draft:
     """All layers in one draft, later over earlier."""
     draft = Draft(layers[-1])
-    for layer in layers:
+    for layer in (*(_extended(layer, found) for layer in layers[:-1]), layers[-1]):
         for name, node in layer.entries.items():
             match name:
                 case "checks":
@@ -88,6 +88,16 @@ def merge(layers: list[Node], found: Findings) -> Draft:
                 case _:
                     draft.fields[name] = _over(draft.fields.get(name), node)
     return draft
+
+
+def _extended(layer: Node, found: Findings) -> Node:
+    """A layer without what is its own: its name, its language (which must be this one), and a preset's title."""
+    language = layer.child("auditor")
+    if language and language.value != 1:
+        hint = "this version reads language 1"
+        found.add(language.mark, f"auditor: expected 1, found {language.raw or 'nothing'}", hint)
+    own = ("auditor", "name", "title") if layer.mark.source.preset else ("auditor", "name")
+    return replace(layer, value={name: node for name, node in layer.entries.items() if name not in own})
 
 
 def _over(below: Node | None, above: Node) -> Node:

@@ -113,6 +113,9 @@ def test_layers_that_vanish_or_explode() -> None:
     assert not vanishing(healthy).any() and not exploding(healthy).any()
     faint = healthy * np.array([1, 1e-6, 1, 1, 1])
     assert vanishing(faint).tolist() == [False, True, False, False, False]
+    dead = healthy * np.array([1, 0, 0, 0, 1])  # then the median layer has no gradient either
+    assert vanishing(dead).tolist() == [False, True, True, True, False]
+    assert vanishing(np.zeros((20, 2))).all()
     flare = healthy.copy()
     flare[12, 3] *= 500
     assert exploding(flare).tolist() == [False, False, False, True, False]

@@ -245,3 +245,31 @@ def test_missing_and_odd_files(project: Path, catalogue: Any) -> None:
     Path("large.yaml").write_bytes(b"#" * 1_000_001)
     with pytest.raises(SpecError, match="more than 1,000,000 bytes"):
         load(Path("large.yaml"), catalogue)
+
+
+def test_a_file_that_is_extended_twice_undoes_nothing(read: Any, project: Path) -> None:
+    bounds = '{accuracy: ">= 0.8", mcc: ">= 0.5"}'
+    accepted = "{check: performance, metric: mcc, reason: r, approved_by: b, expires: 2027-01-01}"
+    base = f"checks: [{{use: task.performance, expect: {bounds}}}]\nwaivers: [{accepted}]\n"
+    (project / "base.yaml").write_text(base)
+    (project / "strict.yaml").write_text(
+        'extends: base.yaml\nchecks: [{id: performance, expect: {accuracy: ">= 0.9"}}]\n'
+    )
+    (project / "more.yaml").write_text("extends: base.yaml\nchecks: [{use: interpretability.saliency}]\n")
+    spec = read(HEAD + "extends: [strict.yaml, more.yaml]\n").spec
+    assert [(rule.metric, rule.at_least) for rule in spec.checks[0].rules] == [("accuracy", 0.9), ("mcc", 0.5)]
+    assert len(spec.waivers) == 1
+
+
+def test_an_audit_has_a_name_and_language_of_its_own(read: Any, project: Path) -> None:
+    with pytest.raises(SpecError, match="'name' is missing"):
+        read(PRESET.replace("name: reviews\n", ""))
+    with pytest.raises(SpecError, match="'auditor' is missing"):
+        read(PRESET.replace("auditor: 1\n", ""))
+    assert read(PRESET).spec.title == ""
+    (project / "base.yaml").write_text("auditor: 2\ntitle: Ours\nchecks: [{use: task.performance}]\n")
+    with pytest.raises(SpecError, match="expected 1, found 2"):
+        read(HEAD + "extends: base.yaml\n")
+    (project / "base.yaml").write_text("name: base\ntitle: Ours\nchecks: [{use: task.performance}]\n")
+    spec = read(HEAD + "extends: base.yaml\n").spec
+    assert (spec.name, spec.title) == ("reviews", "Ours")

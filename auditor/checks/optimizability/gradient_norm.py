@@ -25,7 +25,7 @@ class GradientNorm(Check):
     """Whether gradients stay in a healthy range over the steps and over the layers."""
 
     pillar: ClassVar[Pillar] = "optimizability"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     about: ClassVar[About] = About(
         title="Gradient norm",
         question="Do the gradients stay in a healthy range, and do they reach every layer?",
@@ -64,7 +64,8 @@ class GradientNorm(Check):
         ),
         Metric(
             name="vanishing_layers", unit="layers", better="down", resampling="seed",
-            doc="Layers with an rms gradient below 1e-4 of the median layer's in half the records; worst recorded run.",
+            doc="Layers with an rms gradient of zero, or below 1e-4 of the median layer's, in half the records; worst "
+            "recorded run.",
             what_to_try="Look at the initialization and activation before the dark rows, or give them a skip path.",
         ),
         Metric(

@@ -21,7 +21,7 @@ class ChangeRate(Check):
     """How fast the weights moved from record to record, and whether a layer moved out of step."""
 
     pillar: ClassVar[Pillar] = "traceability"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     about: ClassVar[About] = About(
         title="Change rate of the weights",
         question="How fast did the weights move, and did any layer move out of step with the others?",
@@ -93,10 +93,11 @@ class ChangeRate(Check):
         kept = [part for found in trajectory.changes if len((part := steady_part(found)).change) >= 2]
         columns = [summary(part, self.kind) for part in kept]
         measured, notes = [], trajectory.remarks(short=len(trajectory.changes) - len(kept))
+        single: Literal["exact", "unreplicated"] = "exact" if trajectory.source == "checkpoints" else "unreplicated"
         for metric in self.metrics if kept else ():
             values = [value for column in columns if (value := column[metric.name]) is not None]
             if len(values) == len(columns):
-                measured.append(self.averaged(metric.name, values, single="exact"))
+                measured.append(self.averaged(metric.name, values, single=single))
             else:
                 notes += (f"{metric.name} is not measured: too few layers or intervals moved.",)
         bounds = trajectory.bounded(measured)

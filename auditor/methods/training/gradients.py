@@ -74,13 +74,16 @@ def median_norm(run: Run) -> float | None:
 
 
 def vanishing(rms: Floats) -> Bools:
-    """[M] the layers whose rms gradient is below 1e-4 of the median layer's in at least half of the records."""
+    """[M] the layers whose rms gradient is below 1e-4 of the median layer's, or zero, in at least half of the records.
+
+    Zero counts whatever the median is: where most layers have no gradient, the median has none either.
+    """
     finite = np.isfinite(rms).all(axis=1)
     if not finite.any():
         return np.zeros(rms.shape[1], dtype=np.bool_)
     seen = rms[finite]
     middle = np.median(seen, axis=1, keepdims=True)
-    return np.asarray((seen < VANISHING * middle).mean(axis=0) >= 0.5)
+    return np.asarray(((seen < VANISHING * middle) | (seen == 0)).mean(axis=0) >= 0.5)
 
 
 def exploding(rms: Floats) -> Bools:

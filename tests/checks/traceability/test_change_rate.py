@@ -48,6 +48,10 @@ def test_one_history_gives_exact_facts() -> None:
     assert "Learning rates are not known here." in evidence.notes
 
 
+def test_one_seed_of_a_fine_tune_is_a_single_replicate() -> None:
+    assert {m.kind for m in ChangeRate().measure(trajectory=seeds(1)).measurements} == {"unreplicated"}
+
+
 def test_a_layer_that_moves_a_hundred_times_faster_is_seen() -> None:
     evidence = ChangeRate().measure(trajectory=seeds(5, fast=100.0))
     assert value(evidence, "early_rate_ratio") > 9
