@@ -64,8 +64,7 @@ class GradientNorm(Check):
         ),
         Metric(
             name="vanishing_layers", unit="layers", better="down", resampling="seed",
-            doc="Layers with an rms gradient of zero, or below 1e-4 of the median layer's, in half the records; worst "
-            "recorded run.",
+            doc="Layers whose rms gradient is 0 or below 1e-4 of the median's in half the records; worst recorded run.",
             what_to_try="Look at the initialization and activation before the dark rows, or give them a skip path.",
         ),
         Metric(
