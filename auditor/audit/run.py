@@ -10,7 +10,7 @@ from auditor.audit.assemble import assemble
 from auditor.audit.journal import Journal, OnEvent, Planned
 from auditor.audit.prepare import Options, Prepared, prepare
 from auditor.audit.provenance import hardware, provenance
-from auditor.audit.writing import point_latest, require_writable, write
+from auditor.audit.writing import point_latest, require_printable, require_writable, write
 from auditor.check import Check
 from auditor.errors import StoreError
 from auditor.evidence import Evidence, Failure, Finding
@@ -53,6 +53,7 @@ def _run(path: Path, chosen: Options, journal: Journal) -> Outcome:
     prepared = prepare(path, chosen)
     trust.require(prepared.described.models.values(), trust.consent(chosen.trust))
     require_writable(chosen.out)
+    require_printable(prepared.loaded.spec.report.formats)
     findings, interrupted = _execute(prepared, chosen, journal)
     report = _judge(prepared, findings, started, journal, interrupted)
     place = write(prepared, report, findings, journal, chosen.out)

@@ -3,17 +3,19 @@
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from auditor.audit.journal import Journal
 from auditor.audit.prepare import Prepared
-from auditor.errors import StoreError
+from auditor.errors import StoreError, UsageError
 from auditor.evidence import Evidence, Finding
 from auditor.plan.build import Plan
 from auditor.report import folder as run_folder
+from auditor.report import pango
 from auditor.results import Report
+from auditor.spec.model import Format
 
 
 def write(prepared: Prepared, report: Report, findings: Mapping[str, Finding], journal: Journal, out: Path) -> Path:
@@ -28,7 +30,7 @@ def write(prepared: Prepared, report: Report, findings: Mapping[str, Finding], j
         except BaseException:
             shutil.rmtree(place, ignore_errors=True)
             raise
-        run_folder.write(place, report.spec.report.formats)
+        _pages(place, report.spec.report.formats)
     return place
 
 
@@ -38,6 +40,15 @@ def require_writable(out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out):
             pass
+
+
+def require_printable(formats: Iterable[Format]) -> None:
+    """Raise UsageError, before anything is computed, when a PDF is wanted and this machine cannot print one."""
+    if "pdf" in formats and not pango.is_there():
+        raise UsageError(
+            "the report's PDF needs Pango, and this machine has none",
+            f"{pango.mend()}; or leave pdf out: report: {{formats: [html, json, junit]}}",
+        )
 
 
 def point_latest(place: Path) -> None:
@@ -56,6 +67,14 @@ def _disk(out: Path) -> Iterator[None]:
             f"{error.filename2 or error.filename or out}: cannot be written: {error.strerror or error}",
             "free some space, or name another folder with --out; what was computed is stored, and is not lost",
         ) from error
+
+
+def _pages(place: Path, formats: Iterable[Format]) -> None:
+    try:
+        run_folder.write(place, formats)
+    except StoreError as error:
+        hint = f"the verdicts are in {place / run_folder.RESULTS}; once it is mended: auditor render {place}"
+        raise StoreError(error.message, "\n    ".join(filter(None, (error.hint, hint)))) from error
 
 
 def _write_results(

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from auditor.report import pango
+
 OLDEST_PYTHON = (3, 11)
 FREE_GIGABYTES = 2.0
-PANGO_PACKAGES = "libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0"
 UNSAFE_LOADING = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
 
 
@@ -35,7 +36,7 @@ def findings(cache: Path | None = None) -> tuple[Finding, ...]:
         _python(),
         *_packages(),
         _imports("torch", "import torch; print(torch.__version__, 'GPU' if torch.cuda.is_available() else 'CPU only')"),
-        _imports("Pango (for the PDF)", "import weasyprint; print('weasyprint', weasyprint.__version__)", _pango()),
+        _imports("Pango (for the PDF)", "import weasyprint; print('weasyprint', weasyprint.__version__)", pango.mend()),
         _disk(cache or Path("~/.cache/auditor").expanduser()),
         _loading(),
     )
@@ -79,12 +80,6 @@ def _imports(name: str, program: str, mend: str = "") -> Finding:
         return Finding(name, True, done.stdout.strip())
     last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
     return Finding(name, False, last, mend or f"pip install --force-reinstall {name.split()[0]}")
-
-
-def _pango() -> str:
-    if sys.platform == "darwin":
-        return "brew install pango"
-    return f"sudo apt-get install {PANGO_PACKAGES}  (Debian, Ubuntu; elsewhere the package pango)"
 
 
 def _disk(cache: Path) -> Finding:
