@@ -20,7 +20,7 @@ HELD_BYTES = 256 * 2**20
 """Encoded inputs up to this size are kept for the whole run; larger ones are encoded again at each use."""
 
 EVALUATED = 4
-"""An evaluation keeps no graph, so it takes this many batches at once: about a third less time for small models."""
+"""An evaluation keeps no graph, so it takes this many batches at once: fewer calls for small models."""
 
 
 @dataclass(frozen=True)

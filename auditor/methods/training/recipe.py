@@ -62,7 +62,7 @@ def learning_rate(settings: Settings, step: int) -> float:
 def optimizer_of(settings: Settings, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
     """The optimizer; Adam's weight decay is the L2 penalty, AdamW's is decoupled (Loshchilov & Hutter 2019).
 
-    foreach, which is not the default on a CPU: a third less time a step for models of many small tensors.
+    foreach, which is not the default on a CPU: fewer calls for models of many small tensors.
     """
     trained = [parameter for parameter in parameters if parameter.requires_grad]
     lr, decay = settings.lr, settings.weight_decay
