@@ -29,7 +29,8 @@ audit: setup  ## run specs/quickstart.yaml: an HTML and a PDF report under runs/
 	$(BIN)/auditor run specs/quickstart.yaml
 
 test: setup  ## all quick tests
-	$(PYTEST) -m "not slow and not real and not gpu"
+	$(BIN)/python -m pytest -m alone
+	$(PYTEST) -m "not slow and not real and not gpu and not alone"
 
 lint: setup  ## ruff, formatting, types, layers
 	$(BIN)/ruff check .

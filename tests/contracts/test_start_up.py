@@ -47,6 +47,7 @@ def loaded(project: Path, *arguments: str) -> tuple[list[str], int]:
     return json.loads(done.stderr.strip().splitlines()[-1]), done.returncode
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("arguments", [("--help",), ("checks",), ("validate", QUICKSTART)], ids=" ".join)
 def test_it_starts_quickly(project: Path, arguments: tuple[str, ...]) -> None:
     """Neighbours on a shared machine only ever add to CPU seconds, so the least of a few calls tells the most."""
