@@ -188,7 +188,7 @@ def _heatmap_size(block: Heatmap) -> tuple[float, float]:
     rows, columns = len(block.rows), len(block.columns)
     longest = max((len(name) for name in block.rows), default=0)
     width = COLUMN_MM if columns <= 12 and longest <= 24 else PAGE_MM
-    cell = min(4.3, (width - 34) / max(columns, 1)) if width == COLUMN_MM else 3.6
+    cell = min(4.3, (width - 34) / max(columns, 1)) if width == COLUMN_MM else 3.4
     return width, float(np.clip(14 + rows * max(cell, 3.2), 34, 170))
 
 

@@ -5,8 +5,8 @@ from itertools import pairwise, product
 
 from auditor.results import Result
 
-BESIDE = 1000  # letters that fit beside a figure of a column's width
-_HEAD = 90  # what a heading takes, in letters
+BESIDE = 14.5  # lines that fit beside a figure of a column's width
+_LETTERS, _SMALL_LETTERS, _SMALL = 60, 68, 0.88
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,10 @@ class Passage:
     params: tuple[tuple[str, str], ...] = ()
 
     @property
-    def size(self) -> int:
-        """How much room it takes, in letters."""
-        return len(self.text) + sum(len(name) + len(value) + 4 for name, value in self.params) + _HEAD
+    def size(self) -> float:
+        """How much room it takes, in lines."""
+        letters = len(self.text) + sum(len(name) + len(value) + 4 for name, value in self.params)
+        return 1.4 - -letters // _LETTERS if self.kind == "part" else 0.3 - _SMALL * (-letters // _SMALL_LETTERS)
 
 
 @dataclass(frozen=True)
@@ -48,11 +49,11 @@ def prose(check: Result, params: tuple[tuple[str, str], ...], *, alone: bool) ->
     return Prose(at.get("beside", ()), at["left"], at["right"])
 
 
-def _height(found: list[Passage], chosen: tuple[str, ...]) -> tuple[int, int]:
+def _height(found: list[Passage], chosen: tuple[str, ...]) -> tuple[float, int]:
     """What the choice costs: the height below the figure, then how far the passages stray from their order."""
     sizes = {place: sum(p.size for p, at in zip(found, chosen, strict=True) if at == place) for place in chosen}
-    too_long = max(0, sizes.get("beside", 0) - BESIDE)
+    too_long = max(0.0, sizes.get("beside", 0) - BESIDE)
     order = [("beside", "left", "right").index(place) for place in chosen]
     strays = sum(later < earlier for earlier, later in pairwise(order))
     orphans = sum(p.kind != "part" and at not in chosen[:3] for p, at in zip(found, chosen, strict=True))
-    return max(sizes.get("left", 0), sizes.get("right", 0)) + 4 * too_long + 60 * (strays + orphans), strays
+    return max(sizes.get("left", 0), sizes.get("right", 0)) + 4 * too_long + strays + orphans, strays
