@@ -22,6 +22,10 @@ class Named(Protocol):
         """Which way is better: "up" or "down"."""
 
     @property
+    def interval(self) -> str:
+        """How its interval is made; "wilson" for a share."""
+
+    @property
     def thresholdable(self) -> bool:
         """Whether an expectation may stand on it."""
 

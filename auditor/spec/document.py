@@ -9,7 +9,6 @@ from auditor.subject import Recipe
 from auditor.values import Value
 
 SLUG = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
-BOUND = r"^\s*(>=|<=|≥|≤)\s*[-+]?[0-9.].*$"
 Slug = Annotated[str, Field(pattern=SLUG)]
 
 NOT_YET_MODELS = ("exported", "torchscript")

@@ -93,6 +93,9 @@ def read(metric: Named, node: Node, found: Findings) -> Expected | None:
     if len(found.problems) > before:
         return None
     _sane(node, bounds, found)
+    for bound in bounds:
+        for number in (bound.value, bound.warn):
+            within(metric, number, node, found)
     return Expected(node, bounds) if len(found.problems) == before else None
 
 
@@ -167,6 +170,14 @@ def _sane(node: Node, bounds: tuple[Bound, ...], found: Findings) -> None:
         found.add(node.mark, f"two bounds of one side: {', '.join(map(str, bounds))}", "a band is one >= and one <=")
     elif len(bounds) == 2 and values["at_least"] > values["at_most"]:
         found.add(node.mark, f"an empty band: nothing is {' and '.join(map(str, bounds))}")
+
+
+def within(metric: Named, number: float | None, node: Node, found: Findings) -> None:
+    """A problem for a bound of a share outside 0 to 1: such an expectation would hold, or miss, whatever is found."""
+    if number is None or metric.interval != "wilson" or 0 <= number <= 1:
+        return
+    hint = f"write {number:g} % or {number / 100:g}" if 1 < number <= 100 else ""
+    found.add(node.mark, f"{metric.name} is a share: expected a bound from 0 to 1, found {number:g}", hint)
 
 
 def metric_named(name: Node, text: str, metrics: Mapping[str, Named], use: str, found: Findings) -> Named | None:

@@ -11,6 +11,7 @@ from auditor.spec.catalogue import Catalogue, metrics_of
 from auditor.spec.checks import Checks
 from auditor.spec.document import Defaults, Document, WrittenWaiver
 from auditor.spec.entries import Entries
+from auditor.spec.expectations import within
 from auditor.spec.layers import Layers, read_text
 from auditor.spec.merging import Draft, merge
 from auditor.spec.model import CheckEntry, Skipped, Spec, Waiver
@@ -173,12 +174,15 @@ class _Reading:
             return None
         use = next((inner for layer in layers if (inner := layer.child("use"))), None)
         cls = checks.classes.get(use.raw) if use else None
-        names = [metric.name for metric in metrics_of(cls).values() if metric.thresholdable] if cls else None
-        if names is not None and written.metric not in names:
+        metrics = metrics_of(cls) if cls else {}
+        names = [metric.name for metric in metrics.values() if metric.thresholdable]
+        if cls and written.metric not in names:
             hint = did_you_mean(written.metric, names, "its metrics")
             message = f"a waiver of the unknown metric {written.metric!r} of {written.check}"
             self.found.add(entries["metric"].mark, message, hint)
             return None
+        if cls and (limit := entries.get("no_worse_than")):
+            within(metrics[written.metric], written.no_worse_than, limit, self.found)
         return Waiver(**written.model_dump(), set_by=node.mark.set_by)
 
 

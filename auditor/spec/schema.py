@@ -24,7 +24,7 @@ Json = dict[str, Any]
 _WORD_OR_LIST = ("extends", "after", "against", "out_of_scope", "reviewers", "formats")
 _SHORT: Json = {
     "type": "string",
-    "pattern": r"^\s*(>=|<=|≥|≤|\$\{params\.)",
+    "pattern": r"^\s*((>=|<=|≥|≤)\s*([-+]?\.?[0-9]|\$\{params\.)|\$\{params\.)",
     "description": 'A bound, e.g. ">= 0.85" or "<= 3 pp".',
 }
 _NOT_YET: Json = {"description": "Not in this version of auditor.", "deprecated": True}
@@ -125,7 +125,8 @@ def _check(checks: dict[str, Any], ref: dict[type[BaseModel], Json], definitions
 
 
 def _expect(cls: Any, bounds: Json) -> Json:
-    either = {"anyOf": [_SHORT, {"type": "array", "items": _SHORT, "maxItems": 2}, bounds]}
+    whole = {**bounds, "anyOf": [{"required": [name]} for name in ("at_least", "at_most", "versus")]}
+    either = {"anyOf": [_SHORT, {"type": "array", "items": _SHORT, "minItems": 1, "maxItems": 2}, whole]}
     metrics = [metric for metric in metrics_of(cls).values() if metric.thresholdable]
     properties = {metric.name: {**either, "description": metric.doc} for metric in metrics}
     return {"type": "object", "properties": properties, "additionalProperties": False}
