@@ -89,11 +89,14 @@ class Report(Value):
     run: Run = Run()
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON data in the contract's names (`schema`, `with`)."""
+        """Plain JSON data in the contract's names (`schema`, `with`); `classes` of data are used rows by class."""
         data = self.model_dump(mode="json")
         data["schema"] = data.pop("schema_")
         for check in data["checks"]:
             check["with"] = check.pop("params")
+        for used in data["data"].values():
+            used["class_names"] = used.pop("classes")
+            used["classes"] = used.pop("counts")
         return data
 
     @classmethod
@@ -104,6 +107,11 @@ class Report(Value):
             {("params" if key == "with" else key): value for key, value in check.items()}
             for check in data.get("checks", [])
         ]
+        contract = {"classes": "counts", "class_names": "classes"}
+        renamed["data"] = {
+            name: {contract.get(key, key): value for key, value in used.items()}
+            for name, used in data.get("data", {}).items()
+        }
         return cls.model_validate(renamed)
 
     @property
