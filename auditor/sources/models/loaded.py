@@ -1,9 +1,11 @@
 """LoadedModel: a module ready to be asked, whatever its source and modality."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from auditor.errors import NotApplicable
 from auditor.subject import Modality, ModelRef
 
 if TYPE_CHECKING:
@@ -31,8 +33,13 @@ class LoadedModel:
         return self.ref.modality
 
     def logits(self, inputs: Any) -> "torch.Tensor":
-        """The logits, n x outputs. Text inputs may hold `inputs_embeds` in the place of `input_ids`."""
-        outputs = self.module(**inputs) if isinstance(inputs, Mapping) else self.module(inputs)
+        """The logits, n x outputs. Beside `input_ids`, text inputs may hold `inputs_embeds`: their embeddings."""
+        if isinstance(inputs, Mapping):
+            rest = dict(inputs)
+            with _embedded(self.module, rest.pop(EMBEDDINGS, None)):
+                outputs = self.module(**rest)
+        else:
+            outputs = self.module(inputs)
         found: torch.Tensor = outputs if hasattr(outputs, "dim") else outputs.logits
         return found
 
@@ -40,19 +47,41 @@ class LoadedModel:
         """Where a gradient can be taken, and the inputs to call `logits` with so that it flows there.
 
         Pictures and rows: the tensor itself, requiring gradients. Text: the token embeddings (n x tokens x width),
-        since integer ids have no gradient; the inputs then hold them instead of the ids.
+        since integer ids have no gradient; the inputs then hold them beside the ids, from which a model may tell
+        padding: the logits are the same, bit for bit, as without them.
         """
         if not isinstance(inputs, Mapping):
             leaf = inputs.detach().clone().requires_grad_(True)
             return leaf, leaf
         embed: Any = self.module.get_input_embeddings()  # type: ignore[operator]  # a transformers model
         leaf = embed(inputs[IDS]).detach().requires_grad_(True)
-        rest = {name: value for name, value in inputs.items() if name != IDS}
-        return leaf, {**rest, EMBEDDINGS: leaf}
+        return leaf, {**inputs, EMBEDDINGS: leaf}
 
     def layers(self) -> tuple[str, ...]:
         """Dotted names of all submodules, as registered (containers before their parts)."""
         return tuple(name for name, _ in self.module.named_modules() if name)
+
+
+@contextmanager
+def _embedded(module: Any, leaf: "torch.Tensor | None") -> Iterator[None]:
+    """Let the embedding layer give `leaf`, once. NotApplicable where the model does not ask it exactly once."""
+    if leaf is None:
+        yield
+        return
+    asked = 0
+
+    def give(layer: Any, args: Any, output: Any) -> "torch.Tensor":
+        nonlocal asked
+        asked += 1
+        return leaf.clone()  # a model may change it in place, which a leaf forbids
+
+    handle = module.get_input_embeddings().register_forward_hook(give)
+    try:
+        yield
+    finally:
+        handle.remove()
+    if asked != 1:
+        raise NotApplicable(f"the model asks its embedding layer {asked} times, so no gradient belongs to its tokens")
 
 
 def ready(ref: ModelRef, module: "torch.nn.Module", device: str) -> LoadedModel:
