@@ -15,6 +15,8 @@ PACKAGES = (
     "torch",
     "torchvision",
     "transformers",
+    "tokenizers",
+    "sentencepiece",
     "safetensors",
     "numpy",
     "scipy",

@@ -108,6 +108,6 @@ def encoder_of(ref: ModelRef, root: Path) -> Encoder:
         return Pictures(Steps.model_validate(ref.preprocess))
     if ref.modality == "tabular":
         return Columns(tuple(ref.preprocess.get("mean") or ()), tuple(ref.preprocess.get("std") or ()))
-    from auditor.sources.models.transformers import tokenizer_of
+    from auditor.sources.models.tokens import tokenizer_of
 
     return Texts(tokenizer_of(ref, root), int(ref.preprocess["max_length"]))

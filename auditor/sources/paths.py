@@ -34,9 +34,16 @@ def inside(root: Path, path: str, where: Where, kind: str = "file") -> Path:
 
 
 def below(root: Path, folder: Path, path: Path, where: Where) -> Path:
-    """A file found in an accepted folder; RefusedError when it is a link that leads out of that folder and the root."""
+    """A file found in an accepted folder, resolved; it may be missing.
+
+    RefusedError when it is a link that leads out of that folder and the root; SourceError for a folder, a pipe or a
+    device in its place, which could be read without end.
+    """
     found = path.resolve()
     _require_below(found, (root.resolve(), folder.resolve()), path.name, where)
+    if found.exists() and not found.is_file():
+        what = "a folder" if found.is_dir() else "something else (a pipe, a device)"
+        raise SourceError(f"{dotted(where)}: expected {path.name} to be a file, found {what}", where=where)
     return found
 
 

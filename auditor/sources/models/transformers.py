@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import json
+import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from auditor.errors import RefusedError, SourceError
-from auditor.sources.digest import file_ref, file_sha256, require_declared, seal_model, verify
+from auditor.errors import SourceError
+from auditor.sources.digest import file_ref, require_declared, seal_model, verify
+from auditor.sources.models.folder import read_config, read_json, require_own
 from auditor.sources.models.header import Shape, read_header
 from auditor.sources.models.loaded import LoadedModel, ready
 from auditor.sources.models.processor import steps_of
+from auditor.sources.models.tokens import TOKENIZER, tokens_of
 from auditor.sources.paths import Where, below, dotted, inside
 from auditor.sources.steps import assumed, assumptions, overridden
 from auditor.spec.model import ModelEntry
@@ -22,15 +25,10 @@ if TYPE_CHECKING:
     import torch
 
 TASKS: dict[str, Modality] = {"ForImageClassification": "image", "ForSequenceClassification": "text"}
-FORBIDDEN = ("auto_map", "trust_remote_code", "_attn_implementation_internal")
 CONFIG, PROCESSOR, WEIGHTS, INDEX = (
     "config.json", "preprocessor_config.json", "model.safetensors", "model.safetensors.index.json",
 )  # fmt: skip
 HEADS = ("classifier.weight", "score.weight", "classifier.1.weight", "classifier.out_proj.weight")
-TOKENIZER = (
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "vocab.json", "merges.txt",
-    "added_tokens.json", "spiece.model", "sentencepiece.bpe.model",
-)  # fmt: skip
 
 
 def describe(entry: ModelEntry, root: Path) -> ModelRef:
@@ -41,7 +39,8 @@ def describe(entry: ModelEntry, root: Path) -> ModelRef:
     options = TransformersOptions.model_validate(entry.options)
     where: Where = ("models", entry.name, "path")
     folder = _folder(root, options.path, where)
-    config = _config(folder, where)
+    require_own(root, folder, (CONFIG, PROCESSOR, INDEX, *TOKENIZER), where)
+    config = read_config(folder / CONFIG, where)
     architecture, modality = _architecture(config, where)
     weights = _weights(folder, root, options, entry.name)
     declared: Where = ("models", entry.name, "sha256")
@@ -129,54 +128,39 @@ def _folder(root: Path, path: str, where: Where) -> Path:
     return inside(root, path, where, "folder")
 
 
-def _refuse_code(settings: dict[str, Any], name: str, where: Where) -> None:
-    """RefusedError where a configuration asks for code that is not transformers' own."""
-    for key in FORBIDDEN:
-        if settings.get(key):
-            raise RefusedError(
-                f"{dotted(where)}: {name} sets {key!r}, which runs or selects foreign code",
-                hint=f"remove {key!r} if the architecture is transformers' own; auditor runs no remote code",
-                where=where,
-            )
-
-
-def _config(folder: Path, where: Where) -> dict[str, Any]:
-    config = read_json(folder / CONFIG, where)
-    _refuse_code(config, f"{folder.name}/{CONFIG}", where)
-    return config
-
-
-def read_json(path: Path, where: Where) -> dict[str, Any]:
-    """A JSON object from a file. SourceError if it is missing or not an object."""
-    try:
-        found = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise SourceError(
-            f"{dotted(where)}: {path.parent.name}/{path.name} is missing",
-            hint="a transformers folder is what model.save_pretrained() writes, with its image processor or tokenizer",
-            where=where,
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise SourceError(
-            f"{dotted(where)}: {path.parent.name}/{path.name} is not JSON: {error}", where=where
-        ) from error
-    if not isinstance(found, dict):
-        raise SourceError(f"{dotted(where)}: {path.name} holds a {type(found).__name__}, not an object", where=where)
-    return found
-
-
 def _architecture(config: dict[str, Any], where: Where) -> tuple[str, Modality]:
-    names = config.get("architectures") or [""]
-    name = str(names[0])
+    names = config.get("architectures")
+    name = str(names[0]) if isinstance(names, list) and names else ""
     for suffix, modality in TASKS.items():
-        if name.endswith(suffix) and name.isidentifier():
+        if name.endswith(suffix) and name in _known():
+            _require_single_label(config, where)
             return name, modality
     raise SourceError(
-        f"{dotted(where)}: expected an architecture that ends in {' or '.join(TASKS)}, "
+        f"{dotted(where)}: expected an architecture of the installed transformers that ends in {' or '.join(TASKS)}, "
         f"found {name or 'none in config.json'}",
         hint="this version audits image and sequence classification; save the model with its classification head",
         where=where,
     )
+
+
+def _known() -> frozenset[str]:
+    """The class names in the automatic mappings of the installed transformers, read without importing it."""
+    spec = find_spec("transformers")
+    if spec is None or spec.origin is None:
+        return frozenset()
+    text = (Path(spec.origin).parent / "models" / "auto" / "modeling_auto.py").read_text(encoding="utf-8")
+    return frozenset(re.findall(r'"(\w+)"', text))
+
+
+def _require_single_label(config: dict[str, Any], where: Where) -> None:
+    """A head that gives numbers, or several labels at once, is not judged as if it chose one class."""
+    kind = config.get("problem_type")
+    if kind not in (None, "single_label_classification"):
+        raise SourceError(
+            f"{dotted(where)}: expected a classifier that chooses one class, found {CONFIG} with problem_type {kind!r}",
+            hint="this version audits single-label classification; regression and multi-label heads come later",
+            where=where,
+        )
 
 
 def _weights(folder: Path, root: Path, options: TransformersOptions, name: str) -> tuple[FileRef, ...]:
@@ -187,7 +171,7 @@ def _weights(folder: Path, root: Path, options: TransformersOptions, name: str) 
     if (folder / WEIGHTS).exists():
         return (file_ref(below(root, folder, folder / WEIGHTS, where), f"{options.path}/{WEIGHTS}"),)
     if (folder / INDEX).exists():
-        shards = sorted(set(map(str, read_json(folder / INDEX, where).get("weight_map", {}).values())))
+        shards = _shards(read_json(folder / INDEX, where), where)
         for shard in shards:
             inside(folder, shard, where)
         return tuple(file_ref(folder / shard, f"{options.path}/{shard}") for shard in shards)
@@ -197,6 +181,18 @@ def _weights(folder: Path, root: Path, options: TransformersOptions, name: str) 
         hint="write it with model.save_pretrained(folder, safe_serialization=True)",
         where=where,
     )
+
+
+def _shards(index: dict[str, Any], where: Where) -> list[str]:
+    """The files that an index names."""
+    table = index.get("weight_map")
+    if not isinstance(table, dict) or not table:
+        raise SourceError(
+            f"{dotted(where)}: {INDEX} holds no `weight_map` from tensor names to files",
+            hint="write the folder anew with model.save_pretrained(folder)",
+            where=where,
+        )
+    return sorted(set(map(str, table.values())))
 
 
 def _tensors(root: Path, weights: tuple[FileRef, ...], where: Where) -> dict[str, Shape]:
@@ -213,7 +209,15 @@ def _is_parameter(name: str, shape: Shape) -> bool:
 def _outputs(config: dict[str, Any], stored: dict[str, Shape], classes: tuple[str, ...], where: Where) -> int:
     """The head's size: a classifier weight in the file decides, then config.json, then transformers' default of 2."""
     heads = [shape.shape[0] for name, shape in stored.items() if name in HEADS and len(shape.shape) >= 2]
-    found = heads[-1] if heads else int(config.get("num_labels") or len(config.get("id2label") or {}) or 2)
+    said = config.get("num_labels")
+    table = config.get("id2label") or {}
+    found = heads[-1] if heads else said if isinstance(said, int) and said > 0 else len(table) or 2
+    if found < 2:
+        raise SourceError(
+            f"{dotted(where)}: expected a head of at least 2 classes, found {found} output: a regression",
+            hint="this version audits single-label classification",
+            where=where,
+        )
     if classes and len(classes) != found:
         raise SourceError(
             f"{dotted(where)}: the head has {found} outputs, but {len(classes)} labels are named",
@@ -221,10 +225,6 @@ def _outputs(config: dict[str, Any], stored: dict[str, Shape], classes: tuple[st
             where=where,
         )
     return found
-
-
-def _HEAD(name: str) -> bool:
-    return name in {"classifier.weight", "score.weight", "classifier.1.weight", "classifier.out_proj.weight"}
 
 
 def _classes(config: dict[str, Any]) -> tuple[str, ...]:
@@ -242,7 +242,7 @@ def _preprocess(
 ) -> tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]:
     """The declarative input steps, the files they were read from, and what had to be assumed."""
     if modality == "text":
-        return _tokens(folder, config, options, where)
+        return tokens_of(folder, config, options, where)
     channels: Literal[1, 3] = 1 if config.get("num_channels") == 1 else 3
     if (folder / PROCESSOR).exists():
         steps, notes = steps_of(read_json(folder / PROCESSOR, where), channels)
@@ -251,42 +251,3 @@ def _preprocess(
         steps, notes, files = assumed(channels), (), ()
     steps = overridden(steps, options.transforms)
     return steps.to_json(), files, notes + assumptions(steps)
-
-
-def _tokens(
-    folder: Path, config: dict[str, Any], options: TransformersOptions, where: Where
-) -> tuple[dict[str, Any], tuple[str, ...], tuple[str, ...]]:
-    files = tuple(name for name in TOKENIZER if (folder / name).exists())
-    if not files:
-        raise SourceError(
-            f"{dotted(where)}: {options.path} holds no tokenizer",
-            hint="save it beside the model: tokenizer.save_pretrained(folder)",
-            where=where,
-        )
-    settings = read_json(folder / "tokenizer_config.json", where) if "tokenizer_config.json" in files else {}
-    _refuse_code(settings, f"{folder.name}/tokenizer_config.json", where)
-    length, origin = _window(config, settings, options)
-    notes = (f"texts are cut at an assumed {length} tokens",) if origin == "assumed" else ()
-    return {"kind": "text", "max_length": length, "origin": {"max_length": origin}}, files, notes
-
-
-def _window(config: dict[str, Any], settings: dict[str, Any], options: TransformersOptions) -> tuple[int, str]:
-    """Tokens kept: the spec's, else the smaller of the tokenizer's limit and the model's positions, else 512."""
-    if options.max_length is not None:
-        return options.max_length, "spec"
-    limits = [config.get("max_position_embeddings"), settings.get("model_max_length")]
-    known = [int(limit) for limit in limits if isinstance(limit, int | float) and 0 < limit < 10**6]
-    return (min(known), "model files") if known else (512, "assumed")
-
-
-def tokenizer_of(ref: ModelRef, root: Path) -> Any:
-    """The folder's own tokenizer, without remote code."""
-    from transformers import AutoTokenizer
-
-    where: Where = ("models", ref.name, "path")
-    options = TransformersOptions.model_validate(ref.entry["options"])
-    for file in ref.files:
-        if file.path.rsplit("/", 1)[-1] in TOKENIZER:
-            verify(file, file_sha256(root / expand(file.path)), where)
-    folder = inside(root, options.path, where, "folder")
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
