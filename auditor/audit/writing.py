@@ -30,7 +30,7 @@ def write(prepared: Prepared, report: Report, findings: Mapping[str, Finding], j
         except BaseException:
             shutil.rmtree(place, ignore_errors=True)
             raise
-        _pages(place, report.spec.report.formats)
+        _pages(place, report.spec.report.formats, prepared.store.root / "figures")
     return place
 
 
@@ -69,9 +69,9 @@ def _disk(out: Path) -> Iterator[None]:
         ) from error
 
 
-def _pages(place: Path, formats: Iterable[Format]) -> None:
+def _pages(place: Path, formats: Iterable[Format], figures: Path) -> None:
     try:
-        run_folder.write(place, formats)
+        run_folder.write(place, formats, figures)
     except StoreError as error:
         hint = f"the verdicts are in {place / run_folder.RESULTS}; once it is mended: auditor render {place}"
         raise StoreError(error.message, "\n    ".join(filter(None, (error.hint, hint)))) from error

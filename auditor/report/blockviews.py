@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 from auditor.blocks import AnyBlock, Bars, Cell, Heatmap, Images, Lines, Table, Text, TokenMap
 from auditor.report import formatting
-from auditor.report.figures import Figure, draw
+from auditor.report.drawn import Drawn
+from auditor.report.figure import Figure
 
 LEVELS = 6
 
@@ -36,11 +37,11 @@ class BlockView:
     broken: frozenset[str] = field(default_factory=frozenset)
 
 
-def view(block: AnyBlock) -> BlockView:
+def view(block: AnyBlock, drawn: Drawn) -> BlockView:
     """The view of one block."""
     match block:
         case Lines() | Bars() | Heatmap():
-            figure = draw(block)
+            figure = drawn.figure(block)
             return BlockView(block, "figure", wide=figure is not None and figure.wide, figure=figure)
         case Table():
             rows, numeric = cells(block.rows, len(block.columns))

@@ -1,9 +1,7 @@
 """Figures: one `draw(block)`, at the size at which it is printed, the same bytes every time."""
 
-import base64
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -17,36 +15,12 @@ from matplotlib.image import AxesImage
 from auditor.blocks import AnyBlock, Bars, Heatmap, Images, Line, Lines, Table, Text, TokenMap
 from auditor.report import figurestyle as style
 from auditor.report import formatting
+from auditor.report.figure import Figure
 from auditor.report.figurestyle import COLUMN_MM, PAGE_MM, label, middle
 from auditor.report.margins import Margins, fit, longest
 
 IMAGE_DPI = 200
 _DIRECT_LINES, _DIRECT_LENGTH = 3, 18
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A drawn figure: bytes of an SVG or PNG, its size in mm, and what it shows in words.
-
-    tinted: only lines and labels, so that a dark page may invert it; a colour map must stay as it is.
-    """
-
-    data: bytes
-    media: str
-    alt: str
-    width_mm: float
-    height_mm: float
-    tinted: bool = False
-
-    @property
-    def wide(self) -> bool:
-        """Whether it needs the width of the page."""
-        return self.width_mm > COLUMN_MM
-
-    def uri(self, *, alone: bool) -> str:
-        """The figure as a data: URI; `alone`: shown by a browser, where a picture sees no font of its page."""
-        data = style.with_font(self.data) if alone else self.data
-        return f"data:{self.media};base64,{base64.b64encode(data).decode()}"
 
 
 @lru_cache(maxsize=512)

@@ -66,9 +66,10 @@ def read_report(folder: Path) -> Report:
         raise StoreError(f"{path}: not the results of an audit of this version: {str(error)[:400]}") from None
 
 
-def write(folder: Path, formats: Iterable[Format]) -> tuple[Path, ...]:
+def write(folder: Path, formats: Iterable[Format], figures: Path | None = None) -> tuple[Path, ...]:
     """Render what results.json in the folder holds; the files written, in order.
 
+    figures: a folder that keeps drawn figures, so that none is drawn twice.
     MANIFEST.json is always renewed before the pages that carry it.
     """
     report, wanted = read_report(folder), set(formats)
@@ -80,7 +81,7 @@ def write(folder: Path, formats: Iterable[Format]) -> tuple[Path, ...]:
     written.append(_put(folder / MANIFEST, _json(manifest(folder))))
     if "pdf" in wanted:
         pages = tuple(name for name in ("html", "pdf") if name in wanted)
-        _print_in_child(folder, pages)
+        _print_in_child(folder, pages, figures)
         written += [folder / name for name, kind in ((HTML, "html"), (PDF, "pdf")) if kind in pages]
     elif "html" in wanted:
         from auditor.report import html
@@ -124,9 +125,9 @@ def point_latest(folder: Path) -> None:
     temporary.replace(link)
 
 
-def _print_in_child(folder: Path, pages: Sequence[str]) -> None:
+def _print_in_child(folder: Path, pages: Sequence[str], figures: Path | None) -> None:
     """Make pages in a process of its own, so that one that never ends, ends; its figures are drawn once for all."""
-    command = [sys.executable, "-m", "auditor.report.pdf", str(folder), *pages]
+    command = [sys.executable, "-m", "auditor.report.pdf", str(folder), str(figures or ""), *pages]
     package = str(Path(__file__).resolve().parents[2])
     known = [package, *(part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part)]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(known))}
@@ -139,18 +140,19 @@ def _print_in_child(folder: Path, pages: Sequence[str]) -> None:
         raise StoreError(f"{folder / PDF}: printing failed: {told[0]}", "`auditor doctor` says what is missing")
 
 
-def print_folder(name: str, pages: Sequence[str] = ("pdf",)) -> int:
+def print_folder(name: str, figures: str = "", pages: Sequence[str] = ("pdf",)) -> int:
     """Make the pages "html" and "pdf" of a run folder, those asked for; the exit status of the child process."""
     from auditor.report import cards, html, pdf
+    from auditor.report.drawn import Drawn
 
-    folder = Path(name)
+    folder, drawn = Path(name), Drawn(Path(figures) if figures else None)
     try:
         report = read_report(folder)
         if "html" in pages:
-            write_file(folder / HTML, html.render(report).encode())
+            write_file(folder / HTML, html.render(report, drawn=drawn).encode())
         attachments = {name: (folder / name).read_bytes() for name in ATTACHED if (folder / name).is_file()}
         moment = cards.instant(report.run.started)
-        page = pdf.write(html.render(report, "print"), attachments, moment, report.finding_digest)
+        page = pdf.write(html.render(report, "print", drawn), attachments, moment, report.finding_digest)
     except AuditorError as error:
         print(error, file=sys.stderr)
         return 1

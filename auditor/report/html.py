@@ -13,6 +13,7 @@ from markupsafe import Markup, escape
 from ruamel.yaml import YAML
 
 from auditor.report import cards, expectations, figurestyle, formatting, messages, sections, summary, templates
+from auditor.report.drawn import Drawn
 from auditor.report.plain import foreign_letters, plain
 from auditor.results import Report
 
@@ -44,12 +45,12 @@ class Page:
     foreign: str
 
 
-def render(report: Report, medium: Medium = "screen") -> str:
-    """The whole document as text; a pure function of the report."""
+def render(report: Report, medium: Medium = "screen", drawn: Drawn | None = None) -> str:
+    """The whole document as text; a pure function of the report. `drawn`: where figures are kept between runs."""
     spec, cut = resolved_spec(report)
     page = Page(
         report=report, medium=medium, digest=report.finding_digest, summary=summary.summarize(report),
-        sections=sections.sections(report),
+        sections=sections.sections(report, drawn),
         models=tuple(cards.model_card(model) for model in report.models.values()),
         data=tuple(cards.data_card(data) for data in report.data.values()),
         provenance=cards.provenance(report), spec=_columns(spec), spec_cut=cut,

@@ -64,4 +64,4 @@ def write(html: str, attachments: Mapping[str, bytes], moment: datetime | None =
 if __name__ == "__main__":
     from auditor.report.folder import print_folder
 
-    sys.exit(print_folder(sys.argv[1], sys.argv[2:]))
+    sys.exit(print_folder(sys.argv[1], sys.argv[2], sys.argv[3:]))

@@ -6,6 +6,7 @@ from auditor.evidence import Failure
 from auditor.judge.verdict import Outcome, Verdict
 from auditor.report import blockviews, expectations, formatting, measured, messages, naming
 from auditor.report.blockviews import BlockView
+from auditor.report.drawn import Drawn
 from auditor.report.expectations import Expectation
 from auditor.report.measured import Row
 from auditor.report.plain import shorten
@@ -52,17 +53,17 @@ class Section:
         return not self.rows and not self.table
 
 
-def sections(report: Report) -> tuple[Section, ...]:
-    """The sections in the order of the report."""
+def sections(report: Report, drawn: Drawn | None = None) -> tuple[Section, ...]:
+    """The sections in the order of the report; `drawn`: where figures are kept."""
     names = naming.titles(report)
-    return tuple(_section(report, check, names[check.id]) for check in report.checks)
+    return tuple(_section(report, check, names[check.id], drawn or Drawn()) for check in report.checks)
 
 
-def _section(report: Report, check: Result, title: str) -> Section:
+def _section(report: Report, check: Result, title: str, drawn: Drawn) -> Section:
     rows = expectations.of_check(check)
     shown = expectations.shown(rows)
     table, more = measured.table(check, shown.worst if shown else None)
-    views = pair([blockviews.view(block) for block in check.blocks])
+    views = pair([blockviews.view(block, drawn) for block in check.blocks])
     alone = bool(views) and len(views[-1]) == 1 and not views[-1][0].wide
     missed = {v.metric for v in check.verdicts if expectations.shown_outcome(v) in ("fail", "warn")}
     return Section(

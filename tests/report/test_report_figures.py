@@ -2,11 +2,13 @@
 
 import io
 import itertools
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
 from auditor.blocks import AnyBlock, Bar, Bars, Heatmap, Line, Lines, Text
+from auditor.report.drawn import Drawn
 from auditor.report.figures import draw, spread
 from tests import cases
 
@@ -60,3 +62,16 @@ def test_poor_data_is_drawn_too(block: AnyBlock) -> None:
 def test_line_names_keep_their_distance() -> None:
     placed = spread([0.95, 0.96, 0.97], least=0.1)
     assert placed[-1] <= 1 and all(b - a >= 0.1 - 1e-12 for a, b in itertools.pairwise(placed))
+
+
+def test_a_kept_figure_is_the_drawn_one_and_a_changed_file_is_drawn_again(tmp_path: Path) -> None:
+    kept, first = Drawn(tmp_path), draw(cases.bars())
+    assert kept.figure(cases.bars()) == first
+    (file,) = tmp_path.iterdir()
+    draw.cache_clear()
+    assert kept.figure(cases.bars()) == first and draw.cache_info().misses == 0
+    file.write_text(file.read_text().replace("svg", "gvs"))
+    assert kept.figure(cases.bars()) == first and draw.cache_info().misses == 1
+    (tmp_path / "not a folder").write_text("")
+    assert Drawn(tmp_path / "not a folder").figure(cases.bars()) == first
+    assert kept.figure(cases.table()) is None
