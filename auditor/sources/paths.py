@@ -1,6 +1,6 @@
-"""Paths of a resolved spec: below the audit's root and never out of it, or absolute in a root that was allowed."""
+"""Paths of a resolved spec: below the audit's root and never out of it, or in a root that was allowed."""
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from auditor.errors import RefusedError, SourceError
 from auditor.spec.references import expand
@@ -31,6 +31,15 @@ def inside(root: Path, path: str, where: Where, kind: str = "file") -> Path:
         is_a = "folder" if found.is_dir() else "file"
         raise SourceError(f"{dotted(where)}: expected a {kind}, found a {is_a}: {path}", where=where)
     return found
+
+
+def named(root: Path, path: str, where: Where, kind: str = "file") -> Path:
+    """As inside(), for a path that the resolved spec itself names: one that begins with `..` is allowed too.
+
+    The spec's reader resolves every path it reads and writes `..` only for what it accepted in a further root.
+    """
+    outside = PurePosixPath(path).parts[:1] == ("..",)
+    return inside(root, str((root / path).resolve()) if outside else path, where, kind)
 
 
 def below(root: Path, folder: Path, path: Path, where: Where) -> Path:

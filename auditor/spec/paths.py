@@ -1,5 +1,6 @@
 """Paths: relative to the file that names them, resolved, and inside a root; a refusal prints the flag to add."""
 
+import os
 from dataclasses import dataclass
 from glob import has_magic
 from pathlib import Path, PurePosixPath
@@ -27,9 +28,13 @@ class Roots:
         """Whether a resolved path is inside one of the roots."""
         return any(path.is_relative_to(root) for root in (self.root, *self.more))
 
-    def relative(self, path: Path) -> str:
-        """A resolved path as the resolved spec names it: relative to the root; absolute in another root."""
-        return path.relative_to(self.root).as_posix() if path.is_relative_to(self.root) else path.as_posix()
+    def relative(self, path: Path, written: str = "") -> str:
+        """A resolved path as the resolved spec names it: relative to the root, in another root too (`../data`), so
+        that a moved audit keeps its identity; absolute only where it was written so and lies in another root.
+        """
+        if Path(written).is_absolute() and not path.is_relative_to(self.root):
+            return path.as_posix()
+        return Path(os.path.relpath(path, self.root)).as_posix()
 
     def file(self, node: Node, found: Findings) -> Path | None:
         """The file that a node names, resolved and there; None with a problem added."""
@@ -44,7 +49,7 @@ class Roots:
         if path is None:
             return ""
         if not names_in(node.raw):
-            return self.relative(path)
+            return self.relative(path, node.raw)
         if node.raw.startswith("${env:"):
             return node.raw
         folder = self.relative(node.mark.source.path.parent)
@@ -70,7 +75,7 @@ class Roots:
             if not self.holds(path):
                 self._refuse(node, path, found)
                 return ""
-        return str(PurePosixPath(self.relative(folder)) / pattern)
+        return str(PurePosixPath(self.relative(folder, node.raw)) / pattern)
 
     def _there(self, node: Node, kind: str, found: Findings) -> Path | None:
         path = self._resolve(node, node.raw, found)

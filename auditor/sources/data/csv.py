@@ -12,7 +12,7 @@ from typing import Any
 from auditor.errors import SourceError
 from auditor.sources.data.dataset import Dataset, Found, described, used_rows
 from auditor.sources.digest import file_ref, file_sha256, verify
-from auditor.sources.paths import Where, inside
+from auditor.sources.paths import Where, named
 from auditor.spec.model import DataEntry
 from auditor.spec.options import CsvOptions
 from auditor.subject import DataRef
@@ -30,7 +30,7 @@ class _Columns:
 def describe(entry: DataEntry, root: Path) -> DataRef:
     """Rows and labels counted; every number is checked. Without `text` and `features` all other columns are used."""
     options = CsvOptions.model_validate(entry.options)
-    path = inside(root, options.path, ("data", entry.name, "path"))
+    path = named(root, options.path, ("data", entry.name, "path"))
     columns = _read(path, options, entry.name)
     modality: Any = "tabular" if options.text is None else "text"
     ref = file_ref(path, options.path)
@@ -40,7 +40,7 @@ def describe(entry: DataEntry, root: Path) -> DataRef:
 def load(ref: DataRef, root: Path) -> Dataset:
     """The used rows: texts, or rows of float64."""
     options = CsvOptions.model_validate(ref.entry["options"])
-    path = inside(root, options.path, ("data", ref.name, "path"))
+    path = named(root, options.path, ("data", ref.name, "path"))
     verify(ref.files[0], file_sha256(path), ("data", ref.name, "path"))
     columns = _read(path, options, ref.name)
     rows = used_rows(columns.labels, options, ref.files)

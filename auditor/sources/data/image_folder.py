@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from auditor.errors import SourceError
 from auditor.sources.data.dataset import Dataset, Found, LeftOut, described, used_rows
 from auditor.sources.digest import tree_ref, verify
-from auditor.sources.paths import Where, below, inside
+from auditor.sources.paths import Where, below, named
 from auditor.spec.model import DataEntry
 from auditor.spec.options import ImageFolderOptions
 from auditor.subject import DataRef
@@ -62,7 +62,7 @@ def load(ref: DataRef, root: Path) -> Dataset:
 def _files(options: ImageFolderOptions, name: str, root: Path) -> tuple[Path, list[Path]]:
     """The folder and its pictures, sorted by relative name; a link that leads out of the root is refused."""
     where: Where = ("data", name, "path")
-    folder = inside(root, options.path, where, "folder")
+    folder = named(root, options.path, where, "folder")
     listed = sorted(path for path in folder.glob("*/**/*") if path.suffix.lower() in SUFFIXES and path.is_file())
     for path in listed:
         below(root, folder, path, where)

@@ -10,7 +10,7 @@ from auditor.errors import RefusedError, SourceError
 from auditor.sources.data.dataset import Dataset, Found, described, used_rows
 from auditor.sources.digest import file_ref, file_sha256, verify
 from auditor.sources.models.header import read_header
-from auditor.sources.paths import Where, inside
+from auditor.sources.paths import Where, named
 from auditor.spec.model import DataEntry
 from auditor.spec.options import TensorsOptions
 from auditor.subject import DataRef
@@ -30,7 +30,7 @@ def describe(entry: DataEntry, root: Path) -> DataRef:
     """Rows and labels; the inputs' shape is checked, their values are not read into pictures."""
     options = TensorsOptions.model_validate(entry.options)
     where: Where = ("data", entry.name, "path")
-    path = inside(root, options.path, where)
+    path = named(root, options.path, where)
     arrays = _arrays(path, options, entry.name)
     labels = _labels(arrays, options, entry.name)
     found = Found(
@@ -46,7 +46,7 @@ def load(ref: DataRef, root: Path) -> Dataset:
 
     options = TensorsOptions.model_validate(ref.entry["options"])
     where: Where = ("data", ref.name, "path")
-    path = inside(root, options.path, where)
+    path = named(root, options.path, where)
     verify(ref.files[0], file_sha256(path), where)
     arrays = _arrays(path, options, ref.name)
     labels = _labels(arrays, options, ref.name)

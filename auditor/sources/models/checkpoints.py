@@ -7,7 +7,7 @@ from pathlib import Path
 from auditor.errors import SourceError
 from auditor.sources.digest import file_ref, seal_model
 from auditor.sources.models.header import read_header
-from auditor.sources.paths import Where, dotted, inside
+from auditor.sources.paths import Where, dotted, named
 from auditor.spec.model import ModelEntry
 from auditor.spec.references import expand
 from auditor.subject import FileRef, History, ModelRef
@@ -30,7 +30,7 @@ def with_checkpoints(ref: ModelRef, entry: ModelEntry, root: Path) -> ModelRef:
         )
     by_step: dict[int, FileRef] = {}
     for name in names:
-        path = inside(root, name, where)
+        path = named(root, name, where)
         step = _step(name, where)
         if step in by_step:
             raise SourceError(f"{dotted(where)}: {by_step[step].path} and {name} both say step {step}", where=where)

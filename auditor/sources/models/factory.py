@@ -11,7 +11,7 @@ from auditor.errors import SourceError
 from auditor.sources.digest import file_ref, require_declared, seal_model
 from auditor.sources.models.loaded import LoadedModel, ready
 from auditor.sources.models.state import describe_state, fill, load_state, prefix_of, without_prefix
-from auditor.sources.paths import Where, dotted, inside
+from auditor.sources.paths import Where, dotted, inside, named
 from auditor.sources.steps import assumed, assumptions, overridden
 from auditor.spec.model import ModelEntry
 from auditor.spec.options import FactoryOptions
@@ -125,7 +125,7 @@ def _called(options: FactoryOptions, where: Where) -> Any:
 def _weights(weights: str, root: Path, where: Where) -> Path:
     """A path below the root, or package:NAME/path inside an installed package."""
     if not weights.startswith(PACKAGE):
-        return inside(root, weights, where)
+        return named(root, weights, where)
     name, _, inner = weights.removeprefix(PACKAGE).partition("/")
     spec = find_spec(name) if name.isidentifier() else None
     if spec is None or spec.origin is None:
@@ -139,7 +139,7 @@ def _classes(options: FactoryOptions, name: str, root: Path) -> tuple[tuple[str,
     if options.classes is None or isinstance(options.classes, tuple):
         return options.classes or (), ()
     where: Where = ("models", name, "classes")
-    path = inside(root, options.classes, where)
+    path = named(root, options.classes, where)
     lines = path.read_text(encoding="utf-8").splitlines()
     return tuple(line.strip() for line in lines if line.strip()), (file_ref(path, options.classes),)
 

@@ -14,7 +14,7 @@ from auditor.sources.digest import file_ref, require_declared, seal_model
 from auditor.sources.models.header import Shape
 from auditor.sources.models.loaded import LoadedModel, ready
 from auditor.sources.models.state import Stored, describe_state, fill, load_state, prefix_of, without_prefix
-from auditor.sources.paths import Where, inside
+from auditor.sources.paths import Where, named
 from auditor.sources.steps import assumed, assumptions, overridden
 from auditor.spec.model import ModelEntry
 from auditor.spec.options import TorchvisionOptions
@@ -32,7 +32,7 @@ def describe(entry: ModelEntry, root: Path) -> ModelRef:
     options = TorchvisionOptions.model_validate(entry.options)
     where: Where = ("models", entry.name, "weights")
     _known(options.arch, entry.name)
-    path = inside(root, options.weights, where)
+    path = named(root, options.weights, where)
     stored = describe_state(path, where)
     file = file_ref(path, options.weights)
     require_declared(options.sha256, file, ("models", entry.name, "sha256"))
@@ -68,7 +68,7 @@ def build(ref: ModelRef, root: Path) -> torch.nn.Module:
 
     options = TorchvisionOptions.model_validate(ref.entry["options"])
     where: Where = ("models", ref.name, "weights")
-    state = load_state(inside(root, options.weights, where), ref.files[0], where)
+    state = load_state(named(root, options.weights, where), ref.files[0], where)
     state = without_prefix(state, prefix_of(state))
     extra: dict[str, Any] = {}
     if ref.architecture in AUXILIARY:

@@ -14,7 +14,7 @@ from auditor.sources.models.header import Shape, read_header
 from auditor.sources.models.loaded import LoadedModel, ready
 from auditor.sources.models.processor import steps_of
 from auditor.sources.models.tokens import TOKENIZER, tokens_of
-from auditor.sources.paths import Where, below, dotted, inside
+from auditor.sources.paths import Where, below, dotted, inside, named
 from auditor.sources.steps import assumed, assumptions, overridden
 from auditor.spec.model import ModelEntry
 from auditor.spec.options import TransformersOptions
@@ -86,7 +86,7 @@ def build(ref: ModelRef, root: Path) -> torch.nn.Module:
         _same(file, content, where)
         if file.path.endswith(".safetensors"):
             state.update(read(content))
-    folder = inside(root, options.path, where, "folder")
+    folder = named(root, options.path, where, "folder")
     config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     cls = getattr(transformers, ref.architecture)
@@ -125,7 +125,7 @@ def _folder(root: Path, path: str, where: Where) -> Path:
             hint="if this is a hub id: not in this version; download it first and name the local folder",
             where=where,
         )
-    return inside(root, path, where, "folder")
+    return named(root, path, where, "folder")
 
 
 def _architecture(config: dict[str, Any], where: Where) -> tuple[str, Modality]:
@@ -167,7 +167,7 @@ def _weights(folder: Path, root: Path, options: TransformersOptions, name: str) 
     """The weights file of the spec, else the folder's model.safetensors, else the shards of its index."""
     where: Where = ("models", name, "weights")
     if options.weights is not None:
-        return (file_ref(inside(root, options.weights, where), options.weights),)
+        return (file_ref(named(root, options.weights, where), options.weights),)
     if (folder / WEIGHTS).exists():
         return (file_ref(below(root, folder, folder / WEIGHTS, where), f"{options.path}/{WEIGHTS}"),)
     if (folder / INDEX).exists():
