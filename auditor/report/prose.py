@@ -56,4 +56,4 @@ def _height(found: list[Passage], chosen: tuple[str, ...]) -> tuple[float, int]:
     order = [("beside", "left", "right").index(place) for place in chosen]
     strays = sum(later < earlier for earlier, later in pairwise(order))
     orphans = sum(p.kind != "part" and at not in chosen[:3] for p, at in zip(found, chosen, strict=True))
-    return max(sizes.get("left", 0), sizes.get("right", 0)) + 4 * too_long + strays + orphans, strays
+    return max(sizes.get("left", 0), sizes.get("right", 0)) + too_long + strays + orphans, strays
