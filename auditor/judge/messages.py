@@ -54,6 +54,8 @@ MESSAGES = {
     "partial": "{reason} Only a part of the audit was run.",
     "malformed": "{metric}: the method {method} cannot read its distribution ({found}).",
     "upside_down": "{metric}: its enclosure is upside down, from {low} to {high}.",
+    "contradicted": "{metric}: {value} is not the number that its distribution is about.",
+    "twice": "{metric} was measured twice; only one number can carry a name.",
     "not_finite": "{metric} holds a number that is not finite, which is no measurement.",
 }
 

@@ -336,6 +336,21 @@ def test_rule_04_nan_and_infinity_are_errors(bad: float) -> None:
 @pytest.mark.parametrize(
     "bad",
     [
+        (proportion(90, 100).model_copy(update={"value": 0.1}),),
+        (mean(0.9).model_copy(update={"value": 0.1}),),
+        (enclosed(0.6, 0.7, value=0.1),),
+        (proportion(90, 100), proportion(95, 100)),
+    ],
+    ids=["counts", "moments", "enclosure", "twice"],
+)
+def test_rule_04_a_number_that_its_distribution_contradicts_is_an_error(bad: tuple[Measurement, ...]) -> None:
+    found = judged(spec(entry(rule(at_least=0.05))), {"c": evidence(*bad)})
+    assert (found.checks[0].outcome, found.outcome) == ("error", "inconclusive")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
         mean(9.0, method="wilson"),
         mean(9.0, method="none"),
         bootstrapped((1.0, 2.0)),

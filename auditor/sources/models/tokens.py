@@ -6,7 +6,7 @@ from typing import Any
 from auditor.errors import SourceError
 from auditor.sources.digest import file_sha256, verify
 from auditor.sources.models.folder import read_config
-from auditor.sources.paths import Where, dotted, inside
+from auditor.sources.paths import Where, dotted, named
 from auditor.spec.options import TransformersOptions
 from auditor.spec.references import expand
 from auditor.subject import ModelRef
@@ -56,5 +56,5 @@ def tokenizer_of(ref: ModelRef, root: Path) -> Any:
     for file in ref.files:
         if file.path.rsplit("/", 1)[-1] in TOKENIZER:
             verify(file, file_sha256(root / expand(file.path)), where)
-    folder = inside(root, options.path, where, "folder")
+    folder = named(root, options.path, where, "folder")
     return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
