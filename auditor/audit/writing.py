@@ -69,7 +69,7 @@ def _disk(out: Path) -> Iterator[None]:
         ) from error
 
 
-def _pages(place: Path, formats: Iterable[Format], figures: Path) -> None:
+def _pages(place: Path, formats: Iterable[Format], figures: Path | None = None) -> None:
     try:
         run_folder.write(place, formats, figures)
     except StoreError as error:
