@@ -135,6 +135,6 @@ def _cropped(picture: "Image.Image", crop: tuple[int, ...], offset: str) -> "Ima
 
 
 def _start(have: int, want: int, offset: str) -> int:
-    if want > have:
-        return -((want - have) // 2)
-    return round((have - want) / 2) if offset == "round" else (have - want) // 2
+    if offset == "floor":
+        return (have - want) // 2  # also where it is negative: the smaller border comes last
+    return round((have - want) / 2) if have >= want else -((want - have) // 2)

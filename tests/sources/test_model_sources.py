@@ -228,3 +228,11 @@ def test_absolute_paths_of_an_allowed_root_and_names_of_the_environment(
         ref = described(tmp_path, "transformers", path=path)
         assert models.load(ref, tmp_path).logits(torch.rand(1, 1, 8, 8)).shape == (1, 10)
         assert "ZOO" in path or ref.files[0].path == f"{path}/model.safetensors"
+
+
+def test_input_steps_that_cannot_be_done_are_told_unless_the_spec_gives_its_own(folder: Path) -> None:
+    edit_json(folder / "net" / "preprocessor_config.json", do_flip_channel_order=True)
+    with pytest.raises(SourceError, match="do_flip_channel_order of the image processor is not applied"):
+        described(folder, "transformers", path="net")
+    ref = described(folder, "transformers", path="net", transforms={"resize": 8})
+    assert "do_flip_channel_order of the image processor is not applied" in ref.assumptions

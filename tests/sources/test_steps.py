@@ -48,6 +48,18 @@ PROCESSORS = {
     ),
     "convnext below 384": ("ConvNextImageProcessor", {"size": {"shortest_edge": 64}, "crop_pct": 0.9}),
     "convnext from 384": ("ConvNextImageProcessor", {"size": {"shortest_edge": 384}}),
+    "levit enlarges": (
+        "LevitImageProcessor",
+        {"size": {"shortest_edge": 56}, "crop_size": {"height": 48, "width": 48}},
+    ),
+    "poolformer enlarges": (
+        "PoolFormerImageProcessor",
+        {"size": {"shortest_edge": 56}, "crop_size": {"height": 48, "width": 48}, "crop_pct": 0.8},
+    ),
+    "efficientnet divides twice": ("EfficientNetImageProcessor", {"size": {"height": 32, "width": 32}}),
+    "efficientnet from -1": ("EfficientNetImageProcessor", {"rescale_factor": 1 / 127.5, "rescale_offset": True}),
+    "clip": ("CLIPImageProcessor", {}),
+    "mobilenet": ("MobileNetV2ImageProcessor", {}),
     "no normalization": ("ViTImageProcessor", {"size": {"height": 32, "width": 32}, "do_normalize": False}),
     "no resize": ("ViTImageProcessor", {"do_resize": False, "image_mean": [0.1, 0.2, 0.3]}),
 }
@@ -106,3 +118,31 @@ def test_unread_keys_of_a_processor_are_reported() -> None:
     steps, notes = steps_of({"size": 32, "do_pad": True}, channels=1)
     assert steps.resize == (32, 32) and "do_pad" in notes[0]
     assert steps.origin["mean"] == "assumed"
+
+
+SILENT = ("ViT", "Beit", "Bit", "CLIP", "ConvNext", "DeiT", "Levit", "MobileNetV1", "PoolFormer", "Pvt", "Siglip")
+
+
+@pytest.mark.parametrize("family", SILENT)
+@pytest.mark.parametrize("config", [{}, {"size": 64, "do_normalize": True}])
+def test_an_old_file_is_read_with_its_family_s_own_defaults(
+    family: str, config: dict[str, Any], photographs: list[Any]
+) -> None:
+    """Files of older versions name a feature extractor, write a size as one number and leave defaults out."""
+    import transformers
+
+    steps, notes = steps_of({"feature_extractor_type": f"{family}FeatureExtractor", **config}, channels=3)
+    theirs = getattr(transformers, f"{family}ImageProcessorPil")(**config)
+    ours = steps.normalized(steps.pixels(photographs[0]))
+    np.testing.assert_allclose(ours, theirs(photographs[0], return_tensors="np")["pixel_values"][0], atol=3e-6)
+    assert notes == ()
+
+
+@pytest.mark.parametrize("family", ["MobileViT", "Perceiver", "Siglip2", "Donut", "TextNet"])
+def test_a_processor_that_does_something_else_is_told(family: str) -> None:
+    import json
+
+    import transformers
+
+    config = json.loads(getattr(transformers, f"{family}ImageProcessorPil")().to_json_string())
+    assert steps_of(config, channels=3)[1]

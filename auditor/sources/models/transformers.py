@@ -246,6 +246,13 @@ def _preprocess(
     channels: Literal[1, 3] = 1 if config.get("num_channels") == 1 else 3
     if (folder / PROCESSOR).exists():
         steps, notes = steps_of(read_json(folder / PROCESSOR, where), channels)
+        if notes and options.transforms is None:
+            raise SourceError(
+                f"{dotted(where)}: {folder.name}/{PROCESSOR} asks for input steps that this version has not: "
+                + "; ".join(notes),
+                hint="write steps that do the same: `transforms: {resize, crop, interpolation, mean, std}`",
+                where=where,
+            )
         files: tuple[str, ...] = (PROCESSOR,)
     else:
         steps, notes, files = assumed(channels), (), ()
