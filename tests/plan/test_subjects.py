@@ -85,3 +85,8 @@ def test_the_runtime_follows_fixed_rules():
     assert auto.packages["torch"]
     chosen = runtime_of(RunSettings(device="cuda", threads=3, batch_size=5, seed=9), "image")
     assert (chosen.device, chosen.threads, chosen.batch_size, chosen.seed) == ("cuda", 3, 5, 9)
+
+
+def test_a_precision_that_nothing_computes_in_is_refused():
+    with pytest.raises(SourceError, match="bfloat16 is not in this version"):
+        runtime_of(RunSettings(precision="bfloat16"), "image")

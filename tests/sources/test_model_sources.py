@@ -236,3 +236,26 @@ def test_input_steps_that_cannot_be_done_are_told_unless_the_spec_gives_its_own(
         described(folder, "transformers", path="net")
     ref = described(folder, "transformers", path="net", transforms={"resize": 8})
     assert "do_flip_channel_order of the image processor is not applied" in ref.assumptions
+
+
+def test_the_code_of_a_factory_is_in_its_digest_and_checked_at_load(
+    zoo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = tmp_path / "ownnet"
+    package.mkdir()
+    (package / "__init__.py").write_text("from torch.nn import Linear\ndef net(): return Linear(2, 2)\n")
+    (package / "layers.py").write_text("SLOPE = 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = described(zoo, "factory", factory="ownnet:net", modality="tabular", classes=["a", "b"])
+    models.load(before, zoo)
+    (package / "layers.py").write_text("SLOPE = 2\n")
+    after = described(zoo, "factory", factory="ownnet:net", modality="tabular", classes=["a", "b"])
+    assert before.digest != after.digest
+    with pytest.raises(SourceError, match="package:ownnet changed since"):
+        models.load(before, zoo)
+
+
+@pytest.mark.parametrize("factory", ["__main__:net", "sys:exit"])
+def test_a_factory_needs_a_module_with_a_file(zoo: Path, factory: str) -> None:
+    with pytest.raises(SourceError, match=r"no installed package|part of Python itself"):
+        described(zoo, "factory", factory=factory, modality="tabular", classes=["a", "b"])

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from auditor.errors import SourceError
-from auditor.sources.digest import file_ref, require_declared, seal_model
+from auditor.sources.digest import file_ref, require_declared, seal_model, tree_ref, verify
 from auditor.sources.models.loaded import LoadedModel, ready
 from auditor.sources.models.state import describe_state, fill, load_state, prefix_of, without_prefix
 from auditor.sources.paths import Where, dotted, inside, named
@@ -21,15 +21,16 @@ if TYPE_CHECKING:
     import torch
 
 PACKAGE = "package:"
+CODE = (".py", ".so", ".pyd")
 HEADS = ("classifier", "fc", "head", "_fc", "linear", "output", "out", "score", "logits")
 
 
 def describe(entry: ModelEntry, root: Path) -> ModelRef:
     """The model as declared: nothing of it is imported. Head and parameters come from the state dict."""
     options = FactoryOptions.model_validate(entry.options)
-    factory_file(options.factory, entry.name)
+    code = code_ref(options.factory, entry.name)
     classes, class_files = _classes(options, entry.name, root)
-    files, parameters = class_files, 0
+    files, parameters = (*class_files, code), 0
     heads: tuple[int, ...] = ()
     remarks: tuple[str, ...] = ()
     if options.weights is not None:
@@ -38,7 +39,7 @@ def describe(entry: ModelEntry, root: Path) -> ModelRef:
         stored = describe_state(path, where)
         file = file_ref(path, options.weights)
         require_declared(options.sha256, file, ("models", entry.name, "sha256"))
-        files = (file, *class_files)
+        files = (file, *class_files, code)
         parameters, remarks = stored.parameters, stored.remarks()
         plain = without_prefix(stored.tensors, prefix_of(stored.tensors))
         heads = tuple(shape.shape[0] for name, shape in plain.items() if _is_head(name) and len(shape.shape) >= 2)
@@ -74,6 +75,7 @@ def build(ref: ModelRef, root: Path) -> torch.nn.Module:
 
     options = FactoryOptions.model_validate(ref.entry["options"])
     where: Where = ("models", ref.name, "factory")
+    verify(ref.files[-1], code_ref(options.factory, ref.name).sha256, where)
     module = _called(options, where)
     if not isinstance(module, torch.nn.Module):
         raise SourceError(
@@ -97,7 +99,7 @@ def factory_file(factory: str, name: str) -> Path:
     """
     module = factory.partition(":")[0]
     top = module.partition(".")[0]
-    spec = find_spec(top)
+    spec = None if top == "__main__" else find_spec(top)
     if spec is None or spec.origin is None:
         raise SourceError(
             f"models.{name}.factory: no installed package {top!r}",
@@ -105,6 +107,22 @@ def factory_file(factory: str, name: str) -> Path:
             where=("models", name, "factory"),
         )
     return Path(spec.origin)
+
+
+def code_ref(factory: str, name: str) -> FileRef:
+    """The Python and compiled files of the package that holds the factory, as one: other code, other numbers."""
+    file = factory_file(factory, name)
+    if not file.is_file():
+        raise SourceError(
+            f"models.{name}.factory: {factory} is part of Python itself",
+            hint="name a module that builds a model",
+            where=("models", name, "factory"),
+        )
+    shown = f"{PACKAGE}{factory.partition(':')[0].partition('.')[0]}"
+    if file.name != "__init__.py":
+        return file_ref(file, f"{shown}/{file.name}")
+    parts = [path for suffix in CODE for path in file.parent.rglob(f"*{suffix}") if path.is_file()]
+    return tree_ref(file.parent, parts, shown)
 
 
 def _called(options: FactoryOptions, where: Where) -> Any:
