@@ -53,13 +53,14 @@ def rules(check: str, metric: str, layers: list[Expected]) -> tuple[Rule, ...]:
     """The rules of one metric: the last layer's bounds, and which preset bounds they replaced."""
     last = layers[-1]
     before = next((each for each in reversed(layers[:-1]) if each.preset), None)
-    mark = last.node.key or last.node.mark
+    given = dict.fromkeys(node.given for node in last.node.walk() if node.given)
+    set_by = " ".join([(last.node.key or last.node.mark).set_by, *given])
     return tuple(
         Rule(
             check=check, metric=metric, warn=bound.warn, severity=bound.severity, why=bound.why,
             at_least=bound.value if bound.side == "at_least" else None,
             at_most=bound.value if bound.side == "at_most" else None,
-            set_by=mark.set_by, inherited=bool(last.preset),
+            set_by=set_by, inherited=bool(last.preset),
             replaced=_replaced(bound, before), loosened=_loosened(bound, last, before),
         )
         for bound in last.bounds

@@ -110,7 +110,7 @@ class _Reading:
         except ValueError as error:
             self.found.add(None, f"-p {name}={value}: {error}")
             return old
-        return Node(read, Mark(source, 1, 1), raw=str(value), key=old.key)
+        return Node(read, Mark(source, 1, 1), raw=str(value), key=old.key, given=source.name)
 
     def _spec(self, draft: Draft, presets: tuple[str, ...]) -> Spec | None:
         fields = draft.fields

@@ -14,9 +14,10 @@ Format = Literal["html", "pdf", "json", "junit"]
 class Rule(Value):
     """One one-sided expectation (a band is two). Exactly one of at_least and at_most is set.
 
-    warn: the bound of the warning, on the inner side. set_by: "file:line" or "preset@version". inherited: from a
-    preset. replaced: the preset bound that it replaced, e.g. ">= 0.85 (auditor:vision-classifier@1)"; loosened: it
-    is weaker than that. versus "baseline": non-inferiority with margin worse_at_most.
+    warn: the bound of the warning, on the inner side. set_by: "file:line" or "preset@version", with the "-p NAME=VALUE"
+    that filled it. inherited: from a preset. replaced: the preset bound that it replaced, e.g. ">= 0.85
+    (auditor:vision-classifier@1)"; loosened: it is weaker than that. versus "baseline": non-inferiority with margin
+    worse_at_most.
     """
 
     check: str

@@ -53,13 +53,17 @@ class Mark:
 
 @dataclass(frozen=True)
 class Node:
-    """A value where it was written. raw: the text of a scalar; key: where its key stands; size: values inside."""
+    """A value where it was written. raw: the text of a scalar; key: where its key stands; size: values inside.
+
+    given: the "-p NAME=VALUE" of the command line that it holds, "" without one.
+    """
 
     value: "Scalar | tuple[Node, ...] | Mapping[str, Node]"
     mark: Mark
     raw: str = ""
     key: Mark | None = None
     size: int = 1
+    given: str = ""
 
     @property
     def entries(self) -> "Mapping[str, Node]":

@@ -48,9 +48,12 @@ class References:
         if whole and (value := self._param(whole[1])) is not None:
             return replace(value, mark=node.mark, key=node.key)
 
+        given: list[str] = []
+
         def fill(match: re.Match[str]) -> str:
             value = self._param(match[1])
             if value is not None and not value.entries and not value.items:
+                given.append(value.given)
                 return value.raw
             if not _ENV.fullmatch(match[0]):
                 self._unknown(node, match)
@@ -59,7 +62,7 @@ class References:
         filled = _REFERENCE.sub(fill, text)
         for name in sorted(names_in(filled)):  # in the filled text: parameters may not smuggle a reference in
             self._check_env(node, name)
-        return replace(node, value=filled, raw=filled)
+        return replace(node, value=filled, raw=filled, given=" ".join(filter(None, given)))
 
     def _param(self, inner: str) -> Node | None:
         return self.params.get(inner.removeprefix("params.")) if inner.startswith("params.") else None

@@ -53,6 +53,14 @@ def tuned(n: int | None = 64, **recipe: Any) -> ModelRef:
     return describe_finetune(entry, parent, digits("train", n), digits("test", n))
 
 
+def test_training_data_is_no_validation_data_under_another_name() -> None:
+    parent = models.describe(ModelEntry(name="early", source="transformers", options={"path": "digits-early"}), ASSETS)
+    settled = Finetune(parent="early", train="train", validation="same", recipe=Recipe())
+    same = digits("train").model_copy(update={"name": "same"})
+    with pytest.raises(SourceError, match="holds the training data itself"):
+        describe_finetune(ModelEntry(name="t", source="finetune", finetune=settled), parent, digits("train"), same)
+
+
 def shipped() -> ModelRef:
     entry = ModelEntry(
         name="shipped", source="transformers", options={"path": "digits-shipped"},

@@ -156,6 +156,17 @@ def test_a_parameter_from_the_command_line_wins(read: Any) -> None:
         read(FINETUNE, params={"n": "many"})
 
 
+def test_a_bound_from_the_command_line_says_so(read: Any) -> None:
+    text = HEAD + 'params: {b: 0.9}\nchecks: [{use: task.performance, expect: {accuracy: ">= ${params.b}"}}]\n'
+    assert [read(text).spec.checks[0].rules[0].set_by] == ["audit.yaml:6"]
+    (rule,) = read(text, params={"b": "0.1"}).spec.checks[0].rules
+    assert (rule.at_least, rule.set_by) == (0.1, "audit.yaml:6 -p b=0.1")
+    (rule,) = (
+        read(text.replace('">= ${params.b}"', '{at_least: "${params.b}"}'), params={"b": "0.1"}).spec.checks[0].rules
+    )
+    assert rule.set_by == "audit.yaml:6 -p b=0.1"
+
+
 def test_checkpoints_are_a_pattern_below_the_root(read: Any) -> None:
     text = WITH_CHECK.replace("models/reviews}", 'models/reviews, history: {checkpoints: "ckpt/step-*.safetensors"}}')
     assert read(text).spec.models["model"].checkpoints == "ckpt/step-*.safetensors"

@@ -21,7 +21,8 @@ def describe_finetune(entry: ModelEntry, parent: ModelRef, train: DataRef, valid
     """The fine-tune of `parent`: its head, history, and both data sets with labels matched to that head.
 
     With `recipe.head` the classes are those of the training data, in their own order. Raises SourceError when the head
-    and the classes of the training data differ in number, or the parent is itself a fine-tune.
+    and the classes of the training data differ in number, the parent is itself a fine-tune, or the validation data is
+    the training data.
     """
     if entry.finetune is None:
         raise ValueError(f"model entry {entry.name!r} is no fine-tune")
@@ -31,6 +32,12 @@ def describe_finetune(entry: ModelEntry, parent: ModelRef, train: DataRef, valid
             f"models.{entry.name}.finetune.from: {parent.name!r} is itself a fine-tune",
             hint="fine-tune a model that lies on disk",
             where=("models", entry.name, "finetune", "from"),
+        )
+    if validation.digest == train.digest:
+        raise SourceError(
+            f"models.{entry.name}.finetune.validation: data.{validation.name} holds the training data itself",
+            hint="name other data: what is called validation must not be trained on",
+            where=("models", entry.name, "finetune", "validation"),
         )
     outputs, classes = parent.outputs, parent.classes
     if recipe.head is not None:
