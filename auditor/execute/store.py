@@ -82,7 +82,7 @@ class Store:
             ) from error
         try:
             return _read(content, cls)
-        except (ValueError, TypeError, KeyError, IndexError) as error:
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
             path.unlink(missing_ok=True)
             raise CorruptError(f"{path}: {error}", "the entry was removed; it will be computed again") from error
 

@@ -1,5 +1,7 @@
 """The store: whole entries or none, digests at every read, and only known classes come back."""
 
+import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -14,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import fakes
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from auditor.errors import StoreError
 from auditor.evidence import Evidence, Failure
-from auditor.execute.store import CorruptError, MissingError, Store
+from auditor.execute.store import _MAGIC, CorruptError, MissingError, Store
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -211,3 +214,18 @@ def test_old_leftovers_are_removed_and_fresh_ones_left(store: Store):
         os.utime(folder / f".new-{name}", (time.time() - age,) * 2)
     store.prepare()
     assert sorted(path.name for path in folder.iterdir()) == [".new-fresh", KEY]
+
+
+@pytest.mark.parametrize(
+    "plain", [{"value": "{name}", "json": {}}, {"data": "{name}", "fields": [1]}, {"tuple": [[]]}, {"map": 3}]
+)
+def test_an_entry_whose_digest_fits_but_whose_text_claims_something_else_is_removed(store: Store, plain: object):
+    name = f"{Inner.__module__}:{Inner.__qualname__}"
+    text = json.dumps(plain).replace("{name}", name).encode()
+    rest = len(text).to_bytes(8, "big") + text + save({})
+    path = store._path(KEY)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(_MAGIC + hashlib.sha256(rest).hexdigest().encode() + rest)
+    with pytest.raises(CorruptError):
+        store.get(KEY, Inner)
+    assert not store.has(KEY)

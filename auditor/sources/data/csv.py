@@ -146,6 +146,8 @@ def _take(row: list[str], header: list[str], places: _Places, columns: _Columns,
     label = row[places.label].strip()
     if not label:
         raise line.wrong(f"the label (column {header[places.label]!r}) is empty", "label or remove the row")
+    if places.group is not None and not row[places.group].strip():
+        raise line.wrong(f"the group (column {header[places.group]!r}) is empty", "name the row's group or remove it")
     columns.inputs.append(values)
     columns.labels.append(label)
     columns.groups.append("" if places.group is None else row[places.group])

@@ -112,7 +112,7 @@ def _from_npz(path: Path, wanted: list[str], name: str) -> "dict[str, Array]":
             )
         with np.load(path, allow_pickle=False) as loaded:
             return {key: loaded[key] for key in loaded.files if key in wanted}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, EOFError, MemoryError, zipfile.BadZipFile) as error:
         raise SourceError(
             f"data.{name}.path: {path.name} is not a sound .npz of plain arrays: {error}",
             hint="numpy.savez(path, inputs=..., labels=...) with numbers or text, no Python objects",
@@ -123,7 +123,13 @@ def _from_npz(path: Path, wanted: list[str], name: str) -> "dict[str, Array]":
 def _from_safetensors(path: Path, name: str) -> "dict[str, Array]":
     from safetensors.numpy import load_file
 
-    read_header(path, ("data", name, "path"))
+    where: Where = ("data", name, "path")
+    held = read_header(path, where)
+    odd = next((f"{key} is {shape.dtype}" for key, shape in held.items() if shape.dtype.startswith(("BF", "F8"))), "")
+    if odd:
+        raise SourceError(
+            f"data.{name}.path: {odd}, which numpy has not", hint="store it as float32 or float16", where=where
+        )
     return dict(load_file(path))
 
 

@@ -51,7 +51,7 @@ def read_header(path: Path, where: Where) -> dict[str, Shape]:
         if len(header) > MAX_TENSORS:
             raise ValueError(f"it names {len(header)} tensors, more than {MAX_TENSORS}")
         return _checked(header, path.stat().st_size - 8 - length)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise SourceError(
             f"{dotted(where)}: {path.name} is not a sound safetensors file: {error}",
             hint="fetch it again, or write it anew with safetensors.torch.save_file",

@@ -84,7 +84,7 @@ class _Foreign(Exception):
     """The pickle names something that is no part of a state dict."""
 
 
-class _Reader(pickle.Unpickler):
+class _Reader(pickle._Unpickler):  # written in Python: its memo is a dictionary, not an array of a size the file names
     """Builds outlines of tensors, and refuses every other global; `storages` is what the tensors lie in, by key."""
 
     def __init__(self, stream: Any) -> None:
