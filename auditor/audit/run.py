@@ -1,7 +1,7 @@
 """run(): spec, plan, execute, judge, report, each called once."""
 
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,6 +20,7 @@ from auditor.execute.protocol import Note
 from auditor.judge.judge import judge
 from auditor.plan.build import Plan
 from auditor.plan.measure import Measure
+from auditor.report.press import Press
 from auditor.results import Report, Run
 from auditor.sources import trust
 
@@ -54,13 +55,20 @@ def _run(path: Path, chosen: Options, journal: Journal) -> Outcome:
     trust.require(prepared.described.models.values(), trust.consent(chosen.trust))
     require_writable(chosen.out)
     require_printable(prepared.loaded.spec.report.formats)
-    findings, interrupted = _execute(prepared, chosen, journal)
-    report = _judge(prepared, findings, started, journal, interrupted)
-    place = write(prepared, report, findings, journal, chosen.out)
+    with _warm(prepared) as press:
+        findings, interrupted = _execute(prepared, chosen, journal)
+        report = _judge(prepared, findings, started, journal, interrupted)
+        place = write(prepared, report, findings, journal, chosen.out, press)
     complete = not report.audit.partial and not interrupted
     if complete:
         point_latest(place)
     return Outcome(report, place, INTERRUPTED if interrupted else EXIT_CODES[report.audit.outcome])
+
+
+def _warm(prepared: Prepared) -> AbstractContextManager[Press | None]:
+    """A press that warms up while the audit is judged, where nothing is left to compute; else it starts when needed."""
+    stored = not prepared.plan.jobs and "pdf" in prepared.loaded.spec.report.formats
+    return Press() if stored else nullcontext()
 
 
 def _execute(prepared: Prepared, chosen: Options, journal: Journal) -> tuple[dict[str, Finding], bool]:

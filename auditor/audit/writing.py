@@ -14,12 +14,20 @@ from auditor.evidence import Evidence, Finding
 from auditor.plan.build import Plan
 from auditor.report import folder as run_folder
 from auditor.report import pango
+from auditor.report.press import Press
 from auditor.results import Report
 from auditor.spec.model import Format
 
 
-def write(prepared: Prepared, report: Report, findings: Mapping[str, Finding], journal: Journal, out: Path) -> Path:
-    """Write everything of a run into a new folder below `out`; the folder.
+def write(
+    prepared: Prepared,
+    report: Report,
+    findings: Mapping[str, Finding],
+    journal: Journal,
+    out: Path,
+    press: Press | None = None,
+) -> Path:
+    """Write everything of a run into a new folder below `out`; the folder. press: a warm one, to print with.
 
     Raises StoreError when the disk refuses. A folder that did not come to hold its results is taken away again.
     """
@@ -30,7 +38,7 @@ def write(prepared: Prepared, report: Report, findings: Mapping[str, Finding], j
         except BaseException:
             shutil.rmtree(place, ignore_errors=True)
             raise
-        _pages(place, report.spec.report.formats, prepared.store.root / "figures")
+        _pages(place, report.spec.report.formats, prepared.store.root / "figures", press)
     return place
 
 
@@ -69,9 +77,9 @@ def _disk(out: Path) -> Iterator[None]:
         ) from error
 
 
-def _pages(place: Path, formats: Iterable[Format], figures: Path | None = None) -> None:
+def _pages(place: Path, formats: Iterable[Format], figures: Path | None = None, press: Press | None = None) -> None:
     try:
-        run_folder.write(place, formats, figures)
+        run_folder.write(place, formats, figures, press)
     except StoreError as error:
         hint = f"the verdicts are in {place / run_folder.RESULTS}; once it is mended: auditor render {place}"
         raise StoreError(error.message, "\n    ".join(filter(None, (error.hint, hint)))) from error

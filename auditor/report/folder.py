@@ -3,13 +3,13 @@
 import hashlib
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from auditor.errors import AuditorError, StoreError, VerificationError
+from auditor.report.press import Press
 from auditor.results import Report
 from auditor.spec.model import Format
 
@@ -19,7 +19,6 @@ SAMPLES, JUNIT, HTML, PDF, LOG, MANIFEST = (
 )  # fmt: skip
 ATTACHED = (SPEC, RESOLVED, RESULTS, MANIFEST)
 UNLISTED = frozenset({MANIFEST, HTML, PDF, LOG})
-PDF_SECONDS = 300.0
 
 
 def create(runs: Path, name: str, started: str, spec_sha256: str) -> Path:
@@ -66,10 +65,12 @@ def read_report(folder: Path) -> Report:
         raise StoreError(f"{path}: not the results of an audit of this version: {str(error)[:400]}") from None
 
 
-def write(folder: Path, formats: Iterable[Format], figures: Path | None = None) -> tuple[Path, ...]:
+def write(
+    folder: Path, formats: Iterable[Format], figures: Path | None = None, press: Press | None = None
+) -> tuple[Path, ...]:
     """Render what results.json in the folder holds; the files written, in order.
 
-    figures: a folder that keeps drawn figures, so that none is drawn twice.
+    figures: a folder that keeps drawn figures, so that none is drawn twice. press: one that is warm already.
     MANIFEST.json is always renewed before the pages that carry it.
     """
     report, wanted = read_report(folder), set(formats)
@@ -81,7 +82,8 @@ def write(folder: Path, formats: Iterable[Format], figures: Path | None = None) 
     written.append(_put(folder / MANIFEST, _json(manifest(folder))))
     if "pdf" in wanted:
         pages = tuple(name for name in ("html", "pdf") if name in wanted)
-        _print_in_child(folder, pages, figures)
+        with press or Press() as printing:
+            printing.make(folder, pages, figures)
         written += [folder / name for name, kind in ((HTML, "html"), (PDF, "pdf")) if kind in pages]
     elif "html" in wanted:
         from auditor.report import html
@@ -125,23 +127,8 @@ def point_latest(folder: Path) -> None:
     temporary.replace(link)
 
 
-def _print_in_child(folder: Path, pages: Sequence[str], figures: Path | None) -> None:
-    """Make pages in a process of its own, so that one that never ends, ends; its figures are drawn once for all."""
-    command = [sys.executable, "-m", "auditor.report.pdf", str(folder), str(figures or ""), *pages]
-    package = str(Path(__file__).resolve().parents[2])
-    known = [package, *(part for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part)]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(dict.fromkeys(known))}
-    try:
-        done = subprocess.run(command, env=environment, capture_output=True, timeout=PDF_SECONDS, check=False)
-    except subprocess.TimeoutExpired:
-        raise StoreError(f"{folder / PDF}: printing took longer than {PDF_SECONDS:.0f} s and was ended") from None
-    if done.returncode != 0:
-        told = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no message"]
-        raise StoreError(f"{folder / PDF}: printing failed: {told[0]}", "`auditor doctor` says what is missing")
-
-
 def print_folder(name: str, figures: str = "", pages: Sequence[str] = ("pdf",)) -> int:
-    """Make the pages "html" and "pdf" of a run folder, those asked for; the exit status of the child process."""
+    """Make the pages "html" and "pdf" of a run folder, those asked for; the exit status of the press."""
     from auditor.report import cards, html, pdf
     from auditor.report.drawn import Drawn
 
@@ -154,7 +141,7 @@ def print_folder(name: str, figures: str = "", pages: Sequence[str] = ("pdf",)) 
         moment = cards.instant(report.run.started)
         page = pdf.write(html.render(report, "print", drawn), attachments, moment, report.finding_digest)
     except AuditorError as error:
-        print(error, file=sys.stderr)
+        print(error.message, file=sys.stderr)
         return 1
     write_file(folder / PDF, page)
     return 0

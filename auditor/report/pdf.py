@@ -61,10 +61,20 @@ def write(html: str, attachments: Mapping[str, bytes], moment: datetime | None =
     return result
 
 
-if __name__ == "__main__":
+def main() -> int:
+    """The press's side: load everything, wait for one order on standard input, and carry it out."""
     import gc
+    import json
 
-    from auditor.report.folder import print_folder
+    from auditor.report import cards, drawn, folder, html  # noqa: F401  loaded while the parent still judges
 
     gc.disable()  # the process ends with its page: looking for garbage on the way takes a tenth of the time
-    sys.exit(print_folder(sys.argv[1], sys.argv[2], sys.argv[3:]))
+    line = sys.stdin.readline()
+    if not line:  # the parent had nothing to print
+        return 0
+    order = json.loads(line)
+    return folder.print_folder(order["folder"], order["figures"], order["pages"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -22,7 +22,7 @@ def test_a_missing_pango_is_said_before_anything_is_computed(monkeypatch: pytest
 def test_a_page_that_fails_names_the_results_and_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.write_results(tmp_path, report())
 
-    def broken(place: Path, formats: object, figures: Path | None) -> None:
+    def broken(place: Path, formats: object, figures: Path | None, press: object) -> None:
         raise StoreError(
             f"{place / 'report.pdf'}: printing failed: out of ink", "`auditor doctor` says what is missing"
         )
