@@ -5,7 +5,8 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from auditor.errors import AuditorError, StoreError, VerificationError
@@ -80,16 +81,26 @@ def write(
 
         written.append(_put(folder / JUNIT, junit.render(report).encode()))
     written.append(_put(folder / MANIFEST, _json(manifest(folder))))
-    if "pdf" in wanted:
-        pages = tuple(name for name in ("html", "pdf") if name in wanted)
-        with press or Press() as printing:
-            printing.make(folder, pages, figures)
-        written += [folder / name for name, kind in ((HTML, "html"), (PDF, "pdf")) if kind in pages]
-    elif "html" in wanted:
-        from auditor.report import html
+    with _printing(folder, figures, press) if "pdf" in wanted else nullcontext():
+        if "html" in wanted:
+            written.append(_html(folder, report, figures))
+    return (*written, folder / PDF) if "pdf" in wanted else tuple(written)
 
-        written.append(_put(folder / HTML, html.render(report).encode()))
-    return tuple(written)
+
+@contextmanager
+def _printing(folder: Path, figures: Path | None, press: Press | None) -> Iterator[None]:
+    """Have the PDF printed meanwhile."""
+    with press or Press() as printing:
+        printing.order(folder, figures)
+        yield
+        printing.wait()
+
+
+def _html(folder: Path, report: Report, figures: Path | None) -> Path:
+    from auditor.report import html
+    from auditor.report.drawn import Drawn
+
+    return _put(folder / HTML, html.render(report, drawn=Drawn(figures)).encode())
 
 
 def manifest(folder: Path) -> dict[str, object]:
@@ -127,16 +138,14 @@ def point_latest(folder: Path) -> None:
     temporary.replace(link)
 
 
-def print_folder(name: str, figures: str = "", pages: Sequence[str] = ("pdf",)) -> int:
-    """Make the pages "html" and "pdf" of a run folder, those asked for; the exit status of the press."""
+def print_folder(name: str, figures: str = "") -> int:
+    """Print report.pdf of a run folder; the exit status of the press."""
     from auditor.report import cards, html, pdf
     from auditor.report.drawn import Drawn
 
     folder, drawn = Path(name), Drawn(Path(figures) if figures else None)
     try:
         report = read_report(folder)
-        if "html" in pages:
-            write_file(folder / HTML, html.render(report, drawn=drawn).encode())
         attachments = {name: (folder / name).read_bytes() for name in ATTACHED if (folder / name).is_file()}
         moment = cards.instant(report.run.started)
         page = pdf.write(html.render(report, "print", drawn), attachments, moment, report.finding_digest)

@@ -73,7 +73,7 @@ def main() -> int:
     if not line:  # the parent had nothing to print
         return 0
     order = json.loads(line)
-    return folder.print_folder(order["folder"], order["figures"], order["pages"])
+    return folder.print_folder(order["folder"], order["figures"])
 
 
 if __name__ == "__main__":

@@ -20,14 +20,16 @@ def test_a_press_that_prints_nothing_leaves_no_process() -> None:
 
 def test_a_folder_without_results_is_said_in_one_line(tmp_path: Path) -> None:
     with Press() as printing, pytest.raises(StoreError, match=r"printing failed: .*results"):
-        printing.make(tmp_path, ("pdf",), None)
+        printing.order(tmp_path, None)
+        printing.wait()
 
 
 def test_a_page_that_never_ends_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.write_results(tmp_path, cases.report())
     monkeypatch.setattr(press, "SECONDS", 0.05)
     with Press() as printing, pytest.raises(StoreError, match="was ended"):
-        printing.make(tmp_path, ("html", "pdf"), None)
+        printing.order(tmp_path, None)
+        printing.wait()
     assert printing._process.returncode is not None
     assert not (tmp_path / folder.PDF).exists()
 
