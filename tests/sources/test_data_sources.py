@@ -95,6 +95,15 @@ def test_damaged_pictures_are_left_out_and_named(pictures: Path, monkeypatch: py
     assert all(name in said for name in faults)
 
 
+def test_pictures_of_other_formats_are_left_out_and_named_too(pictures: Path) -> None:
+    from PIL import Image
+
+    Image.new("RGB", (9, 9)).save(pictures / "pics" / "dog" / "scan.TIF", "TIFF")
+    dataset = data.load(described(pictures, "image_folder", path="pics"), pictures)
+    assert [left.name for left in dataset.left_out] == ["dog/scan.TIF"]
+    assert len(dataset.labels) == 12
+
+
 def test_nothing_readable_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "pics" / "a").mkdir(parents=True)
     (tmp_path / "pics" / "a" / "x.png").write_bytes(b"no")

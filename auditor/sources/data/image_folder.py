@@ -19,7 +19,8 @@ from auditor.subject import DataRef
 if TYPE_CHECKING:
     from PIL import Image
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".heic", ".avif", ".jp2")
+"""What counts as a picture. Those of other formats than FORMATS are rows too: left out and named, never passed over."""
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 
 
