@@ -65,3 +65,12 @@ def test_each_target_of_the_ci_exists(project: Path) -> None:
 
 def test_the_scripts_can_be_run(project: Path) -> None:
     assert all((project / ".ci" / name).stat().st_mode & 0o111 for name in ("run", "python", "pango"))
+
+
+def test_what_runs_leave_is_not_part_of_the_project(project: Path) -> None:
+    if not (project / ".git").exists():
+        pytest.skip("not a checkout")
+    listed = subprocess.run(["git", "ls-files"], cwd=project, capture_output=True, text=True, check=True).stdout
+    folders = {Path(line).parts[0] for line in listed.splitlines() if "/" in line}
+    known = {".ci", "auditor", "benchmarks", "docs", "report_templates", "specs", "tests"}
+    assert folders <= known, f"not a folder of the project: {sorted(folders - known)}"
