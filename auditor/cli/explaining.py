@@ -56,13 +56,14 @@ def _section(title: str, *lines: str) -> Iterator[str]:
         yield from (f"## {title}", "", *lines, "")
 
 
-def _metrics(metrics: Iterable[Metric]) -> Iterator[str]:
+def _metrics(metrics: tuple[Metric, ...]) -> Iterator[str]:
     yield from ("| metric | unit | better | interval | drawn at random | meaning |", "|---|---|---|---|---|---|")
     for metric in metrics:
         better = metric.better if metric.thresholdable else "descriptive"
         cells = (f"`{metric.name}`", metric.unit, better, metric.interval, metric.resampling, metric.doc)
         yield _row(cells)
-    yield from ("", "An expectation on a descriptive metric is a spec error.")
+    if not all(metric.thresholdable for metric in metrics):
+        yield from ("", "An expectation on a descriptive metric is a spec error.")
 
 
 def _parameters(check: type[Check]) -> Iterator[str]:

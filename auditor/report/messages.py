@@ -93,11 +93,15 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     ("Loosened", "A bound of the spec that is weaker than the preset bound that it replaces."),
     ("Margin", "The distance from the value to its bound; positive on the good side."),
     ("n", "How many independent units were drawn: examples, groups, records, probes or seeds."),
+    ("Nats", "The unit of a loss in natural logarithms: guessing between two equally likely classes costs 0.69."),
+    ("p", "The chance of a shortfall at least as large as the one found, if the bound were just met. "
+     "After Holm, it is corrected for the number of expectations."),
     ("pp", "Percentage points: the difference of two percentages."),
     ("Preset", "A set of checks and bounds shipped with the program. Its bounds are a project convention."),
     ("Severity", "A missed bound of severity error fails the audit; one of severity warn never does."),
     ("Skipped", "A check that does not apply to this model or data."),
     ("Waived", "A shortfall accepted by a named person until a date. The outcome beside it stays as it is."),
+    ("Warn", "A bound that is met with less room than the spec asks for, or a missed bound of severity warn."),
 )  # fmt: skip
 
 

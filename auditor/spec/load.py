@@ -1,6 +1,5 @@
 """Load: a spec file to a resolved Spec; all its errors at once, each with its place."""
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -192,8 +191,3 @@ def _resolved(node: Node, references: References) -> Node:
         for name, inner in node.entries.items()
     }
     return replace(node, value=value)
-
-
-def allowed_env(names: Iterable[str]) -> dict[str, str]:
-    """The allowed environment variables that are set, for a process that must expand the same references."""
-    return {name: os.environ[name] for name in names if name in os.environ}

@@ -147,3 +147,9 @@ def test_passages_take_the_least_height() -> None:
 def test_every_outcome_has_its_words() -> None:
     for catalogue in (messages.MARKS, messages.WORDS, messages.CHECK_SENTENCES, messages.FINDING_LEADS):
         assert set(catalogue) == {"pass", "warn", "fail", "inconclusive", "info", "error", "skipped", "not_run"}
+
+
+def test_the_glossary_is_in_order_and_explains_the_signs_of_the_tables() -> None:
+    words = [word for word, _ in messages.GLOSSARY]
+    assert words == sorted(words, key=str.casefold) and len(set(words)) == len(words)
+    assert {"n", "p", "Margin", "Nats", "Exact", "Warn"} <= set(words)

@@ -47,3 +47,10 @@ def test_it_counts_confident_errors(check: type[Check]) -> None:
 def test_it_shares_the_predictions_of_other_checks(check: type[Check]) -> None:
     assert check.metric("confident_error_share").interval == "wilson"
     assert check.model_fields["level"].default == 0.9
+
+
+def test_the_modules_that_the_design_notes_name_exist(project: Path) -> None:
+    seams = (project / "docs" / "design" / "001-interfaces.md").read_text(encoding="utf-8")
+    named = re.findall(r"\b(?:[a-z_]+/)+[a-z_]+\.py\b|^    [a-z_]+\.py\b", seams, re.MULTILINE)
+    assert len(named) > 15
+    assert [name for name in named if not (project / "auditor" / name.strip()).is_file()] == []
