@@ -36,9 +36,20 @@ class Explained:
     remarks: tuple[str, ...] = ()
 
     def caption(self, row: int) -> str:
-        """What the model said of the example, how sure it was, and the label where that is another."""
-        said = f"{self.classes[self.predicted[row]]} {self.confidence[row]:.2f}"
-        return said if self.labels[row] == self.predicted[row] else f"{said}, label {self.classes[self.labels[row]]}"
+        """What the model said of the example, how sure it was, and the label and the explained class where they differ.
+
+        >>> import numpy as np
+        >>> one, other = np.array([1]), np.array([0])
+        >>> sure = np.array([0.9])
+        >>> Explained(one, one, one, sure, ("x",), classes=("cat", "dog")).caption(0)
+        'dog 0.90'
+        >>> Explained(other, other, one, sure, ("x",), classes=("cat", "dog")).caption(0)
+        'dog 0.90, label cat, explained cat'
+        """
+        said = [f"{self.classes[self.predicted[row]]} {self.confidence[row]:.2f}"]
+        others = (("label", self.labels[row]), ("explained", self.targets[row]))
+        said += [f"{word} {self.classes[index]}" for word, index in others if index != self.predicted[row]]
+        return ", ".join(said)
 
     def notes(self) -> tuple[str, ...]:
         """What the reader must know of how they were computed."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 LARGEST, SMALL, SIDE = 224, 64, 160
 PHOTOGRAPHS = 4
 """Pictures of some size are shown four in a row, where their detail can be seen; small ones six."""
+CAPTIONS = "Above each picture stand the predicted class and its probability."
 
 
 def picture(pixels: "Pixels", caption: str) -> Picture:
@@ -50,7 +51,7 @@ def overlays(title: str, reading: str, label: str, maps: "Maps", explained: Expl
         PictureRow(label="as the model saw it", pictures=tuple(seen)),
         PictureRow(label=label, pictures=tuple(shown)),
     )
-    return Images(title=title, reading=reading, rows=rows)
+    return Images(title=title, reading=f"{reading} {CAPTIONS}", rows=rows)
 
 
 def _fitted(values: "Maps", shape: tuple[int, ...]) -> "Maps":

@@ -1,5 +1,6 @@
 """Saliency and Grad-CAM through real sources: one sweep, stored and brought back, shown as the model saw it."""
 
+import doctest
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from auditor.artifacts import explained
 from auditor.artifacts.attributions import GradCamMaps, SaliencyMaps
+from auditor.artifacts.explained import Explained
 from auditor.artifacts.predictions import Predictions
 from auditor.blocks import Images, TokenMap
 from auditor.checks.interpretability.grad_cam import GradCam
@@ -126,3 +129,9 @@ def test_token_gradients_equal_those_of_one_text_alone(reviews: tuple[Subject, P
 def test_a_missing_model_stays_a_source_error() -> None:
     with pytest.raises(SourceError):
         described(ASSETS, {"path": "assets/nowhere"}, DataEntry(name="x", source="sklearn", options={"name": "digits"}))
+
+
+def test_a_caption_names_the_explained_class_where_it_is_not_the_predicted_one() -> None:
+    assert doctest.testmod(explained).failed == 0
+    three = Explained(*np.array([[1], [2], [0]]), np.array([0.9]), ("x",), classes=("cat", "dog", "hen"))
+    assert three.caption(0) == "cat 0.90, label dog, explained hen"

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from auditor.blocks import Images, Picture, PictureRow
 from auditor.report import html, naming
 from auditor.results import Report
 from tests import cases
@@ -123,6 +124,17 @@ def test_every_kind_of_block_is_on_the_page(screen: str) -> None:
         for block in check.blocks:
             assert f"{block.title}" in screen
     assert all(attributes.get("alt") for tag, attributes in outline(screen).tags if tag == "img")
+
+
+def test_a_picture_below_another_says_which_example_it_shows() -> None:
+    picture = Picture(caption="", media="image/png", data="", width=1, height=1)
+    rows = [("seen", [picture.model_copy(update={"caption": name}) for name in "ab"]), ("map", [picture] * 3)]
+    block = Images(title="Maps", rows=tuple(PictureRow(label=label, pictures=tuple(each)) for label, each in rows))
+    report = cases.report()
+    check = report.checks[0].model_copy(update={"blocks": (block,)})
+    page = outline(html.render(report.model_copy(update={"checks": (check,)})))
+    said = [attributes["alt"] for tag, attributes in page.tags if tag == "img"]
+    assert said == ["seen: a", "seen: b", "map: a", "map: b", "map: Maps"]
 
 
 @pytest.mark.parametrize("medium", ["screen", "print"])

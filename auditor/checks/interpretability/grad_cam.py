@@ -18,6 +18,7 @@ class GradCam(Check):
     """Which regions of a picture raise the explained class?"""
 
     pillar: ClassVar[Pillar] = "interpretability"
+    version: ClassVar[int] = 2
     about: ClassVar[About] = About(
         title="Grad-CAM",
         question="Which regions of a picture raise the score of the explained class?",
@@ -27,8 +28,9 @@ class GradCam(Check):
         "logit reacts to them. The logit is explained, never the softmax, whose gradient vanishes where the model is "
         "sure. Layer `auto` is the last one with spatial extent; for vision transformers the norm before the last "
         "attention, without its prefix tokens.",
-        reading="Bright regions raise the class that the caption names. A map is as coarse as its layer: it tells the "
-        "region, not the outline. A map that is zero everywhere explains nothing.",
+        reading="Bright regions raise the score of the explained class: the predicted one, unless the caption names "
+        "another. A map is as coarse as its layer: it tells the region, not the outline. A map that is zero "
+        "everywhere explains nothing.",
         limits="A plausible map is no proof that the model relies on that region: test it by removing the region "
         "(faithfulness) and by randomizing the model. With ReLU, what speaks against the class is not shown. The "
         "pictures are the first of the seeded order and were not chosen.",

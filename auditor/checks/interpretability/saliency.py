@@ -19,6 +19,7 @@ class Saliency(Check):
     """Which pixels, tokens or columns does the explained logit react to?"""
 
     pillar: ClassVar[Pillar] = "interpretability"
+    version: ClassVar[int] = 2
     about: ClassVar[About] = About(
         title="Saliency",
         question="Which pixels, tokens or columns does the score of the explained class react to?",
