@@ -100,6 +100,8 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     ("Preset", "A set of checks and bounds shipped with the program. Its bounds are a project convention."),
     ("Severity", "A missed bound of severity error fails the audit; one of severity warn never does."),
     ("Skipped", "A check that does not apply to this model or data."),
+    ("SPEC", "The spec of the audit, in its own place, from which its paths are read. The copies beside and in this "
+     "report, spec.yaml, are for reading."),
     ("Waived", "A shortfall accepted by a named person until a date. The outcome beside it stays as it is."),
     ("Warn", "A bound that is met with less room than the spec asks for, or a missed bound of severity warn."),
 )  # fmt: skip

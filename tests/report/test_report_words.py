@@ -152,4 +152,4 @@ def test_every_outcome_has_its_words() -> None:
 def test_the_glossary_is_in_order_and_explains_the_signs_of_the_tables() -> None:
     words = [word for word, _ in messages.GLOSSARY]
     assert words == sorted(words, key=str.casefold) and len(set(words)) == len(words)
-    assert {"n", "p", "Margin", "Nats", "Exact", "Warn"} <= set(words)
+    assert {"n", "p", "Margin", "Nats", "Exact", "SPEC", "Warn"} <= set(words)
