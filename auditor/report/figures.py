@@ -53,7 +53,7 @@ def _figure(block: Lines | Bars | Heatmap, width: float, height: float, alt: str
                 _heatmap(canvas, axes, block)
         file = io.StringIO()
         # Not savefig: it draws everything twice, once to find out what a layout engine would ask.
-        FigureCanvasSVG(canvas).print_svg(file, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]
+        FigureCanvasSVG(canvas).print_svg(file, metadata={"Date": None, "Creator": None})  # type: ignore[no-untyped-call]  # matplotlib
     return Figure(style.page_text(file.getvalue()).encode(), "image/svg+xml", alt, width, height, tinted)
 
 

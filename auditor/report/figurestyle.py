@@ -78,7 +78,7 @@ def advances() -> dict[int, float]:
 
 @lru_cache(maxsize=1)
 def _own_font() -> Any:
-    from fontTools.ttLib import TTFont  # type: ignore[import-untyped]
+    from fontTools.ttLib import TTFont  # type: ignore[import-untyped]  # it ships no stubs
 
     return TTFont(templates.font_file("IBMPlexSans-Regular"), lazy=True)
 

@@ -77,7 +77,7 @@ def resolved_spec(report: Report) -> tuple[str, int]:
     writer.default_flow_style = False
     writer.allow_unicode = True
     writer.width = 96
-    writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
+    writer.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # ruamel types it by its default, None
     text = io.StringIO()
     writer.dump(_without_empty(report.spec.to_json()), text)
     lines = text.getvalue().splitlines()

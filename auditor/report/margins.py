@@ -58,12 +58,12 @@ def fit(axes: "Axes", margins: Margins, scale: "Axes | None" = None) -> None:
 
 
 def _page_inches(axes: "Axes") -> tuple[float, float]:
-    width, height = axes.get_figure(root=True).get_size_inches()  # type: ignore[union-attr]
+    width, height = axes.get_figure(root=True).get_size_inches()  # type: ignore[union-attr]  # axes here are always in a figure
     return float(width), float(height)
 
 
 def _page(axes: "Axes") -> Any:
-    return axes.get_figure(root=True).transFigure  # type: ignore[union-attr]
+    return axes.get_figure(root=True).transFigure  # type: ignore[union-attr]  # axes here are always in a figure
 
 
 def _middle(bottom: float, top: float, height: float) -> float:

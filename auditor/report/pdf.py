@@ -6,8 +6,8 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from weasyprint import HTML, Attachment  # type: ignore[import-untyped]
-from weasyprint.urls import URLFetcher, URLFetcherResponse  # type: ignore[import-untyped]
+from weasyprint import HTML, Attachment  # type: ignore[import-untyped]  # it ships no stubs
+from weasyprint.urls import URLFetcher, URLFetcherResponse  # type: ignore[import-untyped]  # it ships no stubs
 
 from auditor.report import templates
 
@@ -18,7 +18,7 @@ _UA = (
 )
 
 
-class OnlyData(URLFetcher):  # type: ignore[misc]
+class OnlyData(URLFetcher):  # type: ignore[misc]  # its base is untyped
     """Fetches data: URIs and own fonts by name, so that no text of a user can reach a file or the network."""
 
     def __init__(self) -> None:

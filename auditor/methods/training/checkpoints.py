@@ -44,6 +44,7 @@ def changes_of(paths: Sequence[Path], steps: Sequence[int]) -> Read:
         )
     with ExitStack() as stack:
         files = [stack.enter_context(safe_open(str(path), framework="pt")) for path in paths]
+        # A safetensors handle is no mapping: it can only be asked for its keys.
         shapes = [{name: shape for name in file.keys() if (shape := _followed(file, name))} for file in files]  # noqa: SIM118
         common = [name for name, shape in shapes[0].items() if all(other.get(name) == shape for other in shapes)]
         if not common:

@@ -88,7 +88,7 @@ def build(ref: ModelRef, root: Path) -> torch.nn.Module:
             state.update(read(content))
     folder = named(root, options.path, where, "folder")
     config = transformers.AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
-    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # untyped there
     cls = getattr(transformers, ref.architecture)
     module, report = cls.from_pretrained(
         None, config=config, state_dict=state, attn_implementation="eager", output_loading_info=True
