@@ -139,12 +139,13 @@ class Live(Need[T_co]):
         """Load it. `root` is where relative paths begin; digests are checked again. Torch is imported inside."""
 
 
-TapKind = Literal["input_gradient", "activation", "activation_gradient"]
+TapKind = Literal["input", "input_gradient", "activation", "activation_gradient"]
 
 
 @dataclass(frozen=True, order=True)
 class Tap:
-    """What a sweep must keep of a pass: the gradient at the input, or a layer's activation or its gradient.
+    """What a sweep must keep of a pass: the input where gradients are taken (token embeddings of a text) or the
+    gradient there, or a layer's activation or its gradient.
 
     layer: a dotted module name, or "auto" for the last layer with spatial extent; "" for the input.
     """

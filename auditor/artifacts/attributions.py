@@ -1,174 +1,168 @@
-"""Attributions: saliency and Grad-CAM maps of the first examples, gathered in the sweep that predicts."""
+"""Attributions: maps of one method over the first examples; those of one pass come from the sweep that predicts."""
 
+from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from auditor.artifacts.explained import Explained, Explaining
-from auditor.artifacts.predictions import classes_of
-from auditor.errors import NotApplicable
 from auditor.needs import Collector, Cost, Probe, Step, Tap
-from auditor.subject import Subject
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-INPUT = Tap("input_gradient")
+INPUT, GRADIENT = Tap("input"), Tap("input_gradient")
+Channels = Literal["max", "sum"]
+Weights = Literal["mean", "elementwise"]
 
 
 @dataclass(frozen=True)
-class SaliencyMaps:
-    """Absolute gradients of the target's logit.
+class Attributions:
+    """Maps of one method, row for row with `explained`.
 
-    maps: float32 [n, h, w] of pictures, [n, tokens] of texts, [n, features] of rows. lengths: places of each example
-    that are its own (tokens without padding); beyond them a map is zero.
+    maps: float32 at native resolution: pictures [n, h, w], texts [n, tokens] (special ones included, padding cut off
+    and the shorter texts filled up with zeros), rows [n, columns]. lengths: places of each example that are its own.
+    layer: where they come from, if from a layer. facts: further numbers of each example, float64 [n], by name.
     """
 
     maps: "NDArray[np.float32]"
     lengths: "NDArray[np.int64]"
     explained: Explained
+    layer: str = ""
+    facts: "dict[str, NDArray[np.float64]]" = field(default_factory=dict)
+
+
+@dataclass
+class Lines:
+    """Gathers maps batch by batch; what lies on padding is no part of a text's map."""
+
+    maps: list[Any] = field(default_factory=list)
+    lengths: list[int] = field(default_factory=list)
+    facts: dict[str, list[Any]] = field(default_factory=dict)
+    layer: str = ""
+
+    def add(self, found: Any, inputs: Any) -> None:
+        """The Maps of one batch, made from these inputs."""
+        import numpy as np
+
+        values = found.values.float().cpu().numpy()
+        own = inputs.get("attention_mask") if isinstance(inputs, dict) else None
+        inside = np.ones(values.shape, dtype=bool) if own is None else own.cpu().numpy().astype(bool)
+        self.lengths += inside.reshape(len(values), -1).sum(axis=1).tolist()
+        self.maps += list(values) if own is None else [line[kept] for line, kept in zip(values, inside, strict=True)]
+        self.layer = found.layer
+        for name, column in found.facts.items():
+            self.facts.setdefault(name, []).append(column.double().cpu().numpy())
+
+    def result(self, explained: Explained) -> Attributions:
+        """All maps; those of shorter texts are filled up with zeros."""
+        import numpy as np
+
+        if len({line.shape for line in self.maps}) > 1:
+            width = max(line.shape[0] for line in self.maps)
+            self.maps = [np.pad(line, (0, width - len(line))) for line in self.maps]
+        return Attributions(
+            maps=np.stack(self.maps).astype(np.float32),
+            lengths=np.array(self.lengths, dtype=np.int64),
+            explained=explained,
+            layer=self.layer,
+            facts={name: np.concatenate(parts) for name, parts in self.facts.items()},
+        )
 
 
 @dataclass(frozen=True)
-class GradCamMaps:
-    """Class activation maps at native resolution, float32 [n, h, w], and the name of the layer that they come from."""
+class PassProbe(Probe[Attributions]):
+    """What all maps of a single pass share. classes: names in head order."""
 
-    maps: "NDArray[np.float32]"
-    layer: str
-    explained: Explained
-
-
-@dataclass(frozen=True)
-class SaliencyProbe(Probe[SaliencyMaps]):
-    """Saliency of the first `rows` rows; `reduce` says how the channels of a picture become one value."""
-
-    version: ClassVar[int] = 3
-    artifact = SaliencyMaps
-    reduce: Literal["max", "sum"] = "max"
+    version: ClassVar[int] = 4
+    artifact: ClassVar[type] = Attributions
     classes: tuple[str, ...] = ()
+
+    def cost(self) -> Cost:
+        """One forward and one backward a batch."""
+        count = self.sweep.batch_count(self.rows)
+        return Cost(forwards=count, backwards=count)
+
+    def collect(self) -> Collector[Attributions]:
+        """A fresh collector."""
+        return _Gathering(self, Explaining(self.classes))
+
+    @abstractmethod
+    def of(self, step: Step) -> Any:
+        """The Maps of one batch."""
+
+
+@dataclass(frozen=True)
+class SaliencyProbe(PassProbe):
+    """Saliency; `channels` says how the channels of a picture become one value."""
+
+    channels: Channels = "max"
 
     @property
     def title(self) -> str:
         """A few words for plans and progress."""
         return "saliency maps"
 
-    def cost(self) -> Cost:
-        """One forward and one backward a batch."""
-        return _passes(self)
+    def of(self, step: Step) -> Any:
+        """Absolute gradients."""
+        from auditor.methods.attribution.method import Maps
+        from auditor.methods.attribution.saliency import saliency
 
-    def collect(self) -> Collector[SaliencyMaps]:
-        """A fresh collector."""
-        return _Saliency(self.reduce, Explaining(self.classes))
+        return Maps(saliency(step.taps[GRADIENT], self.channels))
 
 
 @dataclass(frozen=True)
-class GradCamProbe(Probe[GradCamMaps]):
-    """Grad-CAM of the first `rows` rows at one layer, or at "auto"."""
+class InputXGradientProbe(PassProbe):
+    """Input x gradient."""
 
-    version: ClassVar[int] = 3
-    artifact = GradCamMaps
+    @property
+    def title(self) -> str:
+        """A few words for plans and progress."""
+        return "input x gradient maps"
+
+    def of(self, step: Step) -> Any:
+        """Products, summed over what belongs to one place."""
+        from auditor.methods.attribution.input_x_gradient import input_x_gradient
+        from auditor.methods.attribution.method import Maps
+
+        return Maps(input_x_gradient(step.taps[INPUT], step.taps[GRADIENT]))
+
+
+@dataclass(frozen=True)
+class GradCamProbe(PassProbe):
+    """Grad-CAM at one layer, or at "auto"."""
+
     layer: str = "auto"
-    weights: Literal["mean", "elementwise"] = "mean"
+    weights: Weights = "mean"
     relu: bool = True
-    classes: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
         """A few words for plans and progress."""
         return f"Grad-CAM maps ({self.layer})"
 
-    def cost(self) -> Cost:
-        """One forward and one backward a batch."""
-        return _passes(self)
+    def of(self, step: Step) -> Any:
+        """The maps of a batch; NotApplicable for a layer without spatial extent."""
+        from auditor.methods.attribution.grad_cam import grad_cam, require_extent
+        from auditor.methods.attribution.method import Maps
 
-    def collect(self) -> Collector[GradCamMaps]:
-        """A fresh collector."""
-        return _GradCam(self, Explaining(self.classes))
-
-
-def saliency_of(subject: Subject, rows: int, target: str, reduce: Literal["max", "sum"]) -> SaliencyProbe:
-    """The saliency maps of a subject's model."""
-    from auditor.artifacts.roots import sweep_of
-
-    return SaliencyProbe(sweep_of(subject, target), frozenset({INPUT}), rows, reduce, classes_of(subject))
-
-
-def grad_cam_of(
-    subject: Subject, rows: int, target: str, layer: str, weights: Literal["mean", "elementwise"], relu: bool
-) -> GradCamProbe:
-    """The Grad-CAM maps of a subject's model at one layer."""
-    from auditor.artifacts.roots import sweep_of
-
-    taps = frozenset({Tap("activation", layer), Tap("activation_gradient", layer)})
-    return GradCamProbe(sweep_of(subject, target), taps, rows, layer, weights, relu, classes_of(subject))
+        kept, slope = Tap("activation", self.layer), Tap("activation_gradient", self.layer)
+        activation, layer = step.taps[kept], step.layers[kept]
+        require_extent(activation, layer)
+        return Maps(grad_cam(activation, step.taps[slope], self.weights, self.relu), layer=layer)
 
 
 @dataclass
-class _Saliency(Collector[SaliencyMaps]):
-    reduce: Literal["max", "sum"]
+class _Gathering(Collector[Attributions]):
+    probe: PassProbe
     explaining: Explaining
-    maps: list[Any] = field(default_factory=list)
-    lengths: list[Any] = field(default_factory=list)
+    lines: Lines = field(default_factory=Lines)
 
     def see(self, step: Step) -> None:
-        """The maps of a batch; what lies on padding is no part of a text's map."""
-        from auditor.methods.attribution.saliency import saliency
-
-        found = saliency(step.taps[INPUT], self.reduce).float().cpu().numpy()
-        own = step.inputs.get("attention_mask") if isinstance(step.inputs, dict) else None
-        if own is not None:
-            inside = own.cpu().numpy().astype(bool)
-            self.lengths.extend(inside.sum(axis=1).tolist())
-            self.maps.extend(line[kept] for line, kept in zip(found, inside, strict=True))
-        else:
-            self.lengths.extend([found[0].size] * len(found))
-            self.maps.extend(found)
+        """The maps of a batch, and its examples."""
+        self.lines.add(self.probe.of(step), step.inputs)
         self.explaining.see(step)
 
-    def result(self) -> SaliencyMaps:
-        """All maps; those of shorter texts are filled up with zeros."""
-        import numpy as np
-
-        shapes = {line.shape for line in self.maps}
-        if len(shapes) > 1:
-            width = max(shape[0] for shape in shapes)
-            self.maps = [np.pad(line, (0, width - len(line))) for line in self.maps]
-        return SaliencyMaps(
-            maps=np.stack(self.maps).astype(np.float32),
-            lengths=np.array(self.lengths, dtype=np.int64),
-            explained=self.explaining.result(),
-        )
-
-
-@dataclass
-class _GradCam(Collector[GradCamMaps]):
-    probe: GradCamProbe
-    explaining: Explaining
-    maps: list[Any] = field(default_factory=list)
-    layer: str = ""
-
-    def see(self, step: Step) -> None:
-        """The maps of a batch."""
-        from auditor.methods.attribution.grad_cam import grad_cam
-
-        kept, slope = Tap("activation", self.probe.layer), Tap("activation_gradient", self.probe.layer)
-        self.layer = step.layers[kept]
-        activation = step.taps[kept]
-        if activation.ndim != 4:
-            raise NotApplicable(
-                f"layer {self.layer!r} has no spatial extent: its output is {' x '.join(map(str, activation.shape))}"
-            )
-        found = grad_cam(activation, step.taps[slope], self.probe.weights, self.probe.relu)
-        self.maps.append(found.float().cpu().numpy())
-        self.explaining.see(step)
-
-    def result(self) -> GradCamMaps:
-        """All maps."""
-        import numpy as np
-
-        return GradCamMaps(np.concatenate(self.maps).astype(np.float32), self.layer, self.explaining.result())
-
-
-def _passes(probe: Probe[Any]) -> Cost:
-    count = probe.sweep.batch_count(probe.rows)
-    return Cost(forwards=count, backwards=count)
+    def result(self) -> Attributions:
+        """All batches in one."""
+        return self.lines.result(self.explaining.result())

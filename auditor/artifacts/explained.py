@@ -1,10 +1,10 @@
 """Explained: the examples behind attribution maps, and the few of them that a report can show."""
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from auditor.artifacts.predictions import halving_notes
-from auditor.needs import Step
+from auditor.needs import Collector, Cost, Probe, Step
 
 if TYPE_CHECKING:
     import numpy as np
@@ -18,7 +18,8 @@ class Explained:
     """The examples of attribution maps, row for row.
 
     labels, targets and predicted: int64 [n], head indices; `targets` is whose logit was explained. confidence:
-    float32 [n], the softmax of the predicted class, for captions only. classes: names in head order. pictures:
+    float32 [n], the softmax of the predicted class, for captions only. scores: float32 [n], the
+    explained logit. classes: names in head order. pictures:
     uint8 [h, w, 3] of the first examples, as the model saw them. tokens: those of the first texts. halved: how often
     the batch size was halved because memory ran out. remarks: what the data say of themselves.
     """
@@ -30,6 +31,7 @@ class Explained:
     examples: tuple[str, ...]
     groups: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
+    scores: "NDArray[np.float32] | None" = None
     pictures: "tuple[NDArray[np.uint8], ...]" = ()
     tokens: tuple[tuple[str, ...], ...] = ()
     halved: int = 0
@@ -57,12 +59,13 @@ class Explained:
 
 
 @dataclass
-class Explaining:
+class Explaining(Collector[Explained]):
     """Gathers Explained batch by batch."""
 
     classes: tuple[str, ...]
     columns: dict[str, list[Any]] = field(default_factory=lambda: {"labels": [], "targets": [], "predicted": []})
     confidence: list[Any] = field(default_factory=list)
+    scores: list[Any] = field(default_factory=list)
     examples: list[str] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
     pictures: list[Any] = field(default_factory=list)
@@ -77,6 +80,7 @@ class Explaining:
         self.columns["targets"].append(step.targets.cpu().numpy())
         self.columns["predicted"].append(step.logits.argmax(dim=1).cpu().numpy())
         self.confidence.append(step.logits.softmax(dim=1).amax(dim=1).cpu().numpy())
+        self.scores.append(step.logits.gather(1, step.targets[:, None])[:, 0].float().cpu().numpy())
         self._show(step)
         self.examples.extend(step.examples)
         self.groups.extend(step.batch.groups)
@@ -100,6 +104,7 @@ class Explaining:
             targets=targets,
             predicted=predicted,
             confidence=np.concatenate(self.confidence).astype(np.float32),
+            scores=np.concatenate(self.scores).astype(np.float32),
             examples=tuple(self.examples),
             groups=tuple(self.groups) if any(self.groups) else (),
             classes=self.classes or tuple(f"class {index}" for index in range(self.outputs)),
@@ -108,3 +113,24 @@ class Explaining:
             halved=self.halved,
             remarks=self.loader.remarks(len(self.examples)) if self.loader else (),
         )
+
+
+@dataclass(frozen=True)
+class ExplainedProbe(Probe[Explained]):
+    """The first `rows` examples, as what explains them needs to know them."""
+
+    artifact: ClassVar[type] = Explained
+    classes: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """A few words for plans and progress."""
+        return "explained examples"
+
+    def cost(self) -> Cost:
+        """One forward a batch."""
+        return Cost(forwards=self.sweep.batch_count(self.rows))
+
+    def collect(self) -> Collector[Explained]:
+        """A fresh collector."""
+        return Explaining(self.classes)

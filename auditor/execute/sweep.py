@@ -197,13 +197,15 @@ def _wants(taps: Iterable[Tap]) -> Wants:
     return Wants(
         activations=frozenset(tap.layer for tap in every if tap.kind == "activation"),
         gradients=frozenset(tap.layer for tap in every if tap.kind == "activation_gradient"),
-        input_gradient=any(tap.kind == "input_gradient" for tap in every),
+        input_gradient=any(tap.kind in ("input", "input_gradient") for tap in every),
     )
 
 
 def _tapped(found: Pass, tap: Tap) -> Any:
     if tap.kind == "input_gradient":
         return found.input_gradient
+    if tap.kind == "input":
+        return found.leaf
     return (found.activations if tap.kind == "activation" else found.gradients)[tap.layer]
 
 

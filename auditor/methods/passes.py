@@ -38,11 +38,13 @@ class Wants:
 class Pass:
     """What one pass kept. Layer tensors are [n, channels, height, width] where the layer has spatial extent.
 
-    logits [n, classes]; targets [n]; layers: what each asked name became; missing: why a layer gave nothing.
+    logits [n, classes]; targets [n]; leaf: the values where the
+    input gradient was taken; layers: what each asked name became; missing: why a layer gave nothing.
     """
 
     logits: Tensor
     targets: Tensor
+    leaf: Tensor | None = None
     input_gradient: Tensor | None = None
     activations: Mapping[str, Tensor] = field(default_factory=dict)
     gradients: Mapping[str, Tensor] = field(default_factory=dict)
@@ -121,6 +123,7 @@ def run_pass(
     return Pass(
         logits=logits.detach(),
         targets=targets,
+        leaf=leaf.detach() if leaf is not None else None,
         input_gradient=grads[-1] if wants.input_gradient else None,
         activations=_activations(wants, layers, kept),
         gradients={name: _as_maps(grad, kept.grid) for name, grad in zip(asked, grads, strict=False)},

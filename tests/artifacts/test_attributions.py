@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from auditor.artifacts import explained
-from auditor.artifacts.attributions import GradCamMaps, SaliencyMaps
+from auditor.artifacts.attributions import Attributions
 from auditor.artifacts.explained import Explained
 from auditor.artifacts.predictions import Predictions
 from auditor.blocks import Images, TokenMap
@@ -58,8 +58,8 @@ def artifacts(digits: Subject) -> list[Any]:
 def test_three_checks_share_one_sweep(digits: Subject, artifacts: list[Any]) -> None:
     said, saliency, cam = artifacts
     assert isinstance(said, Predictions) and said.logits.shape == (256, 10) and said.classes == digits.model.classes
-    assert isinstance(saliency, SaliencyMaps) and saliency.maps.shape == (32, 32, 32)
-    assert isinstance(cam, GradCamMaps) and len(cam.maps) == 32 and cam.layer
+    assert isinstance(saliency, Attributions) and saliency.maps.shape == (32, 32, 32)
+    assert isinstance(cam, Attributions) and len(cam.maps) == 32 and cam.layer
     assert saliency.explained.examples == said.examples[:32]
     np.testing.assert_array_equal(saliency.explained.predicted, said.logits[:32].argmax(1))
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from auditor.artifacts.attributions import GradCamMaps, SaliencyMaps
+from auditor.artifacts.attributions import Attributions
 from auditor.artifacts.explained import Explained
 from auditor.blocks import Bars, Images, TokenMap
 from auditor.check import Check
@@ -29,9 +29,13 @@ def explained(side: int = 0, **more: Any) -> Explained:
     return Explained(index, index, index, sure, names, classes=("cat", "dog"), pictures=pictures, **more)
 
 
-def maps_of(values: np.ndarray, **more: Any) -> SaliencyMaps:
+def maps_of(values: np.ndarray, **more: Any) -> Attributions:
     size = np.full(N, values[0].size)
-    return SaliencyMaps(values.astype(np.float32), size, explained(**more))
+    return Attributions(values.astype(np.float32), size, explained(**more))
+
+
+def cam_of(values: np.ndarray) -> Attributions:
+    return Attributions(values, np.full(N, values[0].size), explained(side=8), "layer4")
 
 
 def value(found: Evidence, name: str) -> float:
@@ -45,7 +49,7 @@ def noise(side: int = 8) -> np.ndarray:
 def test_healthy_maps_are_not_empty() -> None:
     for found in (
         Saliency().measure(maps=maps_of(noise(), side=8)),
-        GradCam().measure(maps=GradCamMaps(noise(4).astype(np.float32), "layer4", explained(side=8))),
+        GradCam().measure(maps=cam_of(noise(4).astype(np.float32))),
     ):
         assert found.measurements[0].distribution == Counts(k=0, n=N)
 
@@ -61,7 +65,7 @@ def test_planted_empty_maps_are_counted_and_leave_the_concentration() -> None:
 @pytest.mark.parametrize("cls", [Saliency, GradCam])
 def test_a_model_without_gradient_has_only_empty_maps(cls: type[Check]) -> None:
     zero = np.zeros((N, 4, 4), np.float32)
-    maps = maps_of(zero, side=8) if cls is Saliency else GradCamMaps(zero, "layer4", explained(side=8))
+    maps = maps_of(zero, side=8) if cls is Saliency else cam_of(zero)
     found = cls().measure(maps=maps)
     assert value(found, "all_zero_share") == 1.0
     assert [m.name for m in found.measurements] == ["all_zero_share"]
@@ -80,7 +84,7 @@ def test_concentration_runs_from_even_to_one_place() -> None:
 def test_padding_is_no_part_of_a_texts_map() -> None:
     values = np.zeros((N, 6))
     values[:, :3] = 1.0
-    maps = SaliencyMaps(values.astype(np.float32), np.full(N, 3), explained(tokens=(("[CLS]", "good", "[SEP]"),)))
+    maps = Attributions(values.astype(np.float32), np.full(N, 3), explained(tokens=(("[CLS]", "good", "[SEP]"),)))
     found = Saliency().measure(maps=maps)
     assert value(found, "concentration") == pytest.approx(0, abs=1e-9)
     shown = found.blocks[0]
@@ -127,7 +131,7 @@ def test_small_pictures_are_enlarged_square_by_square() -> None:
 def test_the_overlay_is_bright_where_the_map_is() -> None:
     values = np.zeros((N, 2, 2))
     values[:, 1, 1] = 1
-    maps = GradCamMaps(values.astype(np.float32), "layer4", explained(side=8))
+    maps = cam_of(values.astype(np.float32))
     block = GradCam().measure(maps=maps).blocks[0]
     assert isinstance(block, Images)
     shown = decoded(block.rows[1].pictures[0]).astype(int).sum(axis=2)

@@ -5,8 +5,10 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from auditor.artifacts.attributions import GradCamMaps, grad_cam_of
+from auditor.artifacts.attributions import Attributions
+from auditor.artifacts.explanations import maps_of
 from auditor.artifacts.pictures import overlays
+from auditor.artifacts.targets import TargetName
 from auditor.blocks import Text
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Evidence, Metric
@@ -51,9 +53,7 @@ class GradCam(Check):
     )
     relu: bool = Field(True, description="Keep only what raises the target.")
     rows: int = Field(32, ge=1, description="Explain the first rows of the evaluation data.")
-    target: str = Field(
-        "predicted", pattern=r"^(predicted|label|class:\d+)$", description="Whose logit: predicted, label or class:K."
-    )
+    target: TargetName = "predicted"
 
     def applies(self, subject: Subject) -> str | None:
         """Picture classifiers with data."""
@@ -65,9 +65,10 @@ class GradCam(Check):
 
     def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
         """The maps of one layer."""
-        return {"maps": grad_cam_of(subject, self.rows, self.target, self.layer, self.weights, self.relu)}
+        options = {"layer": self.layer, "weights": self.weights, "relu": self.relu}
+        return {"maps": maps_of(subject, "grad_cam", self.rows, self.target, **options)}
 
-    def measure(self, *, maps: GradCamMaps) -> Evidence:
+    def measure(self, *, maps: Attributions) -> Evidence:
         """How many maps are empty, how concentrated the others are, and the first of them over their pictures."""
         from auditor.methods.attribution.concentration import gini
 

@@ -5,8 +5,10 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from auditor.artifacts.attributions import SaliencyMaps, saliency_of
+from auditor.artifacts.attributions import Attributions
+from auditor.artifacts.explanations import maps_of
 from auditor.artifacts.pictures import overlays
+from auditor.artifacts.targets import TargetName
 from auditor.blocks import AnyBlock, Bar, Bars, TokenMap, Tokens
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Evidence, Metric
@@ -46,9 +48,7 @@ class Saliency(Check):
 
     reduce: Literal["max", "sum"] = Field("max", description="How a picture's channels become one value.")
     rows: int = Field(32, ge=1, description="Explain the first rows of the evaluation data.")
-    target: str = Field(
-        "predicted", pattern=r"^(predicted|label|class:\d+)$", description="Whose logit: predicted, label or class:K."
-    )
+    target: TargetName = "predicted"
 
     def applies(self, subject: Subject) -> str | None:
         """Classifiers with data, of any modality."""
@@ -58,9 +58,9 @@ class Saliency(Check):
 
     def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
         """The maps."""
-        return {"maps": saliency_of(subject, self.rows, self.target, self.reduce)}
+        return {"maps": maps_of(subject, "saliency", self.rows, self.target, channels=self.reduce)}
 
-    def measure(self, *, maps: SaliencyMaps) -> Evidence:
+    def measure(self, *, maps: Attributions) -> Evidence:
         """How many maps are empty, how concentrated the others are, and the first of them."""
         from auditor.methods.attribution.concentration import gini
 
@@ -81,7 +81,7 @@ class Saliency(Check):
         )
 
 
-def _shown(maps: SaliencyMaps) -> AnyBlock:
+def _shown(maps: Attributions) -> AnyBlock:
     """Overlays of pictures, coloured tokens of texts, bars of columns."""
     if maps.explained.pictures:
         reading = "Bright pixels are those that the score reacts to; each map has its own scale."

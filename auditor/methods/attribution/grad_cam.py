@@ -1,9 +1,15 @@
 """Grad-CAM: a layer's activation maps, weighted by how the target's logit reacts to them."""
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
+
+from auditor.errors import NotApplicable
+from auditor.methods.attribution.asked import Asked
+from auditor.methods.attribution.method import Context, Maps
+from auditor.methods.passes import AUTO, Wants, run_pass
 
 Weights = Literal["mean", "elementwise"]
 
@@ -27,3 +33,31 @@ def grad_cam(activation: Tensor, gradient: Tensor, weights: Weights = "mean", re
     weight = gradient.mean(dim=(2, 3), keepdim=True) if weights == "mean" else gradient
     found = (weight * activation).sum(dim=1)
     return torch.relu(found) if relu else found
+
+
+@dataclass(frozen=True)
+class GradCam:
+    """The method at one layer ("auto": the last one with spatial extent)."""
+
+    name: ClassVar[str] = "grad_cam"
+    signed: ClassVar[bool] = False
+    layer: str = AUTO
+    weights: Weights = "mean"
+    relu: bool = True
+
+    def maps(self, model: Asked, inputs: Any, targets: Tensor, context: Context) -> Maps:
+        """One forward, one backward from the logit to the layer. NotApplicable for a layer without spatial extent."""
+        wants = Wants(activations=frozenset({self.layer}), gradients=frozenset({self.layer}))
+        found = run_pass(model.module, model.logits, inputs, lambda logits: targets, wants)
+        if self.layer in found.missing:
+            raise NotApplicable(found.missing[self.layer])
+        activation, layer = found.activations[self.layer], found.layers[self.layer]
+        require_extent(activation, layer)
+        return Maps(grad_cam(activation, found.gradients[self.layer], self.weights, self.relu), layer=layer)
+
+
+def require_extent(activation: Tensor, layer: str) -> None:
+    """NotApplicable unless a layer's output is [n, channels, h, w]."""
+    if activation.ndim != 4:
+        shape = " x ".join(map(str, activation.shape))
+        raise NotApplicable(f"layer {layer!r} has no spatial extent: its output is {shape}")

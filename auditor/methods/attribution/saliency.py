@@ -1,9 +1,13 @@
 """Saliency: how strongly the target's logit reacts to each part of the input."""
 
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
+
+from auditor.methods.attribution.asked import Asked, gradient
+from auditor.methods.attribution.method import Context, Maps, without_padding
 
 Channels = Literal["max", "sum"]
 
@@ -25,3 +29,17 @@ def saliency(gradient: Tensor, channels: Channels = "max") -> Tensor:
         size = gradient.abs()
         return size.amax(dim=1) if channels == "max" else size.sum(dim=1)
     return gradient.norm(dim=-1) if gradient.ndim == 3 else gradient.abs()
+
+
+@dataclass(frozen=True)
+class Saliency:
+    """The method; `channels` says how the channels of a picture become one value."""
+
+    name: ClassVar[str] = "saliency"
+    signed: ClassVar[bool] = False
+    channels: Channels = "max"
+
+    def maps(self, model: Asked, inputs: Any, targets: Tensor, context: Context) -> Maps:
+        """One forward and one backward."""
+        slope = gradient(model, inputs, targets)[2]
+        return Maps(without_padding(saliency(slope, self.channels), inputs))

@@ -1,0 +1,29 @@
+"""Explain: one door to every attribution method by its name."""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+from auditor.errors import UsageError
+from auditor.methods.attribution.asked import Asked
+from auditor.methods.attribution.grad_cam import GradCam
+from auditor.methods.attribution.input_x_gradient import InputXGradient
+from auditor.methods.attribution.method import Context, Maps, Method
+from auditor.methods.attribution.saliency import Saliency
+
+METHODS: dict[str, Callable[..., Method]] = {
+    method.name: method for method in (Saliency, InputXGradient, GradCam)
+}  # fmt: skip
+
+
+def method_of(name: str, **options: Any) -> Method:
+    """The method of that name with some of its parameters set. UsageError lists the names there are."""
+    if name not in METHODS:
+        raise UsageError(f"method {name!r}: there is no such attribution method", f"Use one of {', '.join(METHODS)}.")
+    return METHODS[name](**options)
+
+
+def explain(name: str, model: Asked, inputs: Any, targets: Tensor, context: Context, **options: Any) -> Maps:
+    """Maps of a batch by the method of that name, its other parameters at their defaults."""
+    return method_of(name, **options).maps(model, inputs, targets, context)

@@ -1,0 +1,58 @@
+"""Forwards: many perturbed inputs of many examples, in batches that halve when memory runs out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from auditor.methods.attribution.asked import Asked, chosen
+from auditor.methods.attribution.removal import Removal
+
+
+@dataclass
+class Forwards:
+    """Runs perturbed inputs through a model without gradients; batches hold perturbations of all examples together.
+
+    halved: how often the batch size had to be halved so far. count: inputs that were run.
+    """
+
+    model: Asked
+    batch_size: int
+    halved: int = 0
+    count: int = 0
+
+    def scores(self, removal: Removal, targets: Tensor, rows: Tensor, removed: Tensor) -> Tensor:
+        """f(example rows[i] without removed[i])[its target], float32 [m]; rows [m], removed bool [m, parts]."""
+        return self.over(len(rows), lambda part: removal.without(rows[part], removed[part]), targets[rows])
+
+    def over(self, total: int, inputs: Callable[[slice], Any], targets: Tensor) -> Tensor:
+        """Scores [total] of the inputs that `inputs(slice)` makes when they are needed; targets [total]."""
+        found: list[Tensor] = []
+        start = 0
+        while start < total:
+            part = slice(start, min(total, start + self.batch_size))
+            done = self._attempt(inputs, part, targets)
+            if done is not None:
+                found.append(done)
+                start = part.stop
+        return torch.cat(found) if found else torch.empty(0)
+
+    def _attempt(self, inputs: Callable[[slice], Any], part: slice, targets: Tensor) -> Tensor | None:
+        """The scores of one batch; None if memory ran out, and batches are half as long from here on."""
+        try:
+            with torch.inference_mode():
+                found = chosen(self.model.logits(inputs(part)), targets[part]).float()
+        except Exception as error:
+            if not out_of_memory(error) or self.batch_size == 1:
+                raise
+            self.batch_size, self.halved = (self.batch_size + 1) // 2, self.halved + 1
+            return None
+        self.count += len(found)
+        return found.clone()
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory ran out, on the device or on the processor."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "not enough memory" in str(error)
