@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from auditor.errors import NotApplicable
+from auditor.methods.attribution.asked import moved
 from auditor.methods.passes import Wants, run_pass
 from auditor.sources.models.loaded import EMBEDDINGS, LoadedModel
 from auditor.subject import ModelRef
@@ -36,6 +37,15 @@ def test_a_decoder_reads_the_last_token_before_the_padding_whether_or_not_a_grad
     assert found.input_gradient is not None
     assert found.input_gradient[1, 1].abs().sum() > 0, "the token that the head reads has a gradient"
     assert found.input_gradient[1, 2:].abs().sum() == 0, "padding has none"
+
+
+def test_embeddings_that_were_moved_stay_where_they_are() -> None:
+    model, inputs = _gpt2(), {"input_ids": IDS, "attention_mask": (IDS != 0).long()}
+    shifted = moved(model, inputs, lambda leaf: leaf + 1)
+    leaf, _ = model.gradient_inputs(inputs)
+    assert torch.equal(model.gradient_inputs(shifted)[0], leaf + 1)
+    assert not torch.equal(model.logits(shifted), model.logits(inputs))
+    assert torch.equal(model.logits(moved(model, inputs, lambda leaf: leaf)), model.logits(inputs))
 
 
 def test_a_model_that_asks_its_embedding_layer_twice_has_no_gradient_of_one_text() -> None:

@@ -1,6 +1,6 @@
 """Asked: what attribution asks of a model, and the few things one does with its inputs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import torch
@@ -42,6 +42,15 @@ def chosen(logits: Tensor, targets: Tensor) -> Tensor:
 def scores(model: Asked, inputs: Any, targets: Tensor) -> Tensor:
     """f(x_i)[target_i] of each row, [n], without a gradient."""
     return chosen(model.logits(inputs), targets)
+
+
+def moved(model: Asked, inputs: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """The inputs with `change` applied where gradients are taken: to the picture, the row, or the token embeddings."""
+    leaf, ready = model.gradient_inputs(inputs)
+    fresh = change(leaf.detach())
+    if ready is leaf:
+        return fresh
+    return {name: fresh if value is leaf else value for name, value in ready.items()}
 
 
 def gradient(model: Asked, inputs: Any, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -105,6 +105,8 @@ def _of_texts(inputs: Mapping[str, Tensor], fill: Fill, context: Context) -> Rem
     for special in context.special_ids:
         own = own & (ids != special)
     gone: dict[str, Tensor] = {}
+    if "inputs_embeds" in inputs and fill != "hide":
+        raise NotApplicable("tokens whose embeddings are given cannot be replaced by the mask token")
     if fill == "hide" and "attention_mask" in inputs:
         gone["attention_mask"] = torch.zeros_like(inputs["attention_mask"])
     elif context.mask_id < 0:

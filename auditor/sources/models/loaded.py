@@ -48,13 +48,14 @@ class LoadedModel:
 
         Pictures and rows: the tensor itself, requiring gradients. Text: the token embeddings (n x tokens x width),
         since integer ids have no gradient; the inputs then hold them beside the ids, from which a model may tell
-        padding: the logits are the same, bit for bit, as without them.
+        padding: the logits are the same, bit for bit, as without them. Inputs that hold embeddings keep theirs.
         """
         if not isinstance(inputs, Mapping):
             leaf = inputs.detach().clone().requires_grad_(True)
             return leaf, leaf
         embed: Any = self.module.get_input_embeddings()  # type: ignore[operator]  # a transformers model
-        leaf = embed(inputs[IDS]).detach().requires_grad_(True)
+        own = inputs[EMBEDDINGS] if EMBEDDINGS in inputs else embed(inputs[IDS])
+        leaf = own.detach().clone().requires_grad_(True)
         return leaf, {**inputs, EMBEDDINGS: leaf}
 
     def layers(self) -> tuple[str, ...]:

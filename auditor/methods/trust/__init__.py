@@ -1,0 +1,1 @@
+"""Trust: whether an explanation deserves to be believed."""
