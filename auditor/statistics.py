@@ -186,11 +186,13 @@ def paired(a: "ArrayLike", b: "ArrayLike") -> tuple[float, float, int]:
 
 
 def stratified_bootstrap(
-    estimate: "Estimate", strata: "ArrayLike", seed: int, replicates: int = REPLICATES
+    estimate: "Estimate", strata: "ArrayLike", seed: int, replicates: int = REPLICATES, centre: float | None = None
 ) -> tuple[float, ...]:
     """The bootstrap distribution of estimate(rows) at GRID; rows are drawn anew within each stratum.
 
     strata: one label a row (zeros for an unstratified bootstrap). Percentile method; Efron and Tibshirani (1993).
+    centre: the mean to which all replicates are moved, for an estimate to which resampling itself adds (a mean of
+    absolute values), where only the spread of the replicates says something.
     """
     import numpy as np
 
@@ -203,11 +205,11 @@ def stratified_bootstrap(
         drawn: Rows = order[starts + (rng.random(labels.size) * size).astype(np.int64)]
         return drawn
 
-    return _distribution(estimate, draw, seed, replicates)
+    return _distribution(estimate, draw, seed, replicates, centre)
 
 
 def cluster_bootstrap(
-    estimate: "Estimate", groups: "ArrayLike", seed: int, replicates: int = REPLICATES
+    estimate: "Estimate", groups: "ArrayLike", seed: int, replicates: int = REPLICATES, centre: float | None = None
 ) -> tuple[float, ...]:
     """As stratified_bootstrap, but whole groups are drawn: the unit of resampling is the group.
 
@@ -221,7 +223,7 @@ def cluster_bootstrap(
     def draw(rng: "np.random.Generator") -> "Rows":
         return np.concatenate([members[i] for i in rng.integers(len(members), size=len(members))])
 
-    return _distribution(estimate, draw, seed, replicates)
+    return _distribution(estimate, draw, seed, replicates, centre)
 
 
 def moving_blocks(
@@ -299,7 +301,9 @@ def halves(units: "ArrayLike", seed: int) -> "tuple[Rows, Rows]":
     return np.flatnonzero(first), np.flatnonzero(~first)
 
 
-def _distribution(estimate: "Estimate", draw: "Draw", seed: int, replicates: int) -> tuple[float, ...]:
+def _distribution(
+    estimate: "Estimate", draw: "Draw", seed: int, replicates: int, centre: float | None = None
+) -> tuple[float, ...]:
     import numpy as np
 
     if (replicates + 1) * GRID[0] < 1:
@@ -308,6 +312,8 @@ def _distribution(estimate: "Estimate", draw: "Draw", seed: int, replicates: int
     drawn = np.array([float(estimate(draw(rng))) for _ in range(replicates)])
     if not np.isfinite(drawn).all():
         raise ValueError(f"bootstrap: {int((~np.isfinite(drawn)).sum())} of {replicates} replicates are not finite")
+    if centre is not None:
+        drawn += centre - drawn.mean()
     return tuple(np.quantile(drawn, GRID, method="weibull").tolist())
 
 
