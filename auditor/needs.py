@@ -139,7 +139,7 @@ class Live(Need[T_co]):
         """Load it. `root` is where relative paths begin; digests are checked again. Torch is imported inside."""
 
 
-TapKind = Literal["input", "input_gradient", "activation", "activation_gradient"]
+TapKind = Literal["input", "input_gradient", "activation", "activation_gradient", "units"]
 
 
 @dataclass(frozen=True, order=True)
@@ -147,7 +147,8 @@ class Tap:
     """What a sweep must keep of a pass: the input where gradients are taken (token embeddings of a text) or the
     gradient there, or a layer's activation or its gradient.
 
-    layer: a dotted module name, or "auto" for the last layer with spatial extent; "" for the input.
+    layer: a dotted module name, or "auto" for the last layer with spatial extent; "" for the input. units: what the
+    units of all layers that a pattern means did (methods/units.py), by layer name; the pattern stands in `layer`.
     """
 
     kind: TapKind

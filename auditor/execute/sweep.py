@@ -9,6 +9,7 @@ import torch
 from auditor.errors import AuditorError, NotApplicable
 from auditor.evidence import Failure
 from auditor.methods.passes import Pass, Wants, check_layer, run_pass, target_indices
+from auditor.methods.units import units_of
 from auditor.needs import Collector, Probe, Step, Tap, Target
 
 Progress = Callable[[int, int], None]
@@ -142,7 +143,7 @@ class _Run:
     def step(self, found: Pass, batch: Any, rows: int, size: int, taps: frozenset[Tap]) -> Step:
         """What a collector sees of the first `rows` rows of a batch."""
         for tap in sorted(taps):
-            if tap.layer in found.missing:
+            if tap.kind != "units" and tap.layer in found.missing:
                 raise NotApplicable(found.missing[tap.layer])
         own = batch if rows == size else cut(batch, 0, rows, size)
         return Step(
@@ -152,8 +153,8 @@ class _Run:
             targets=found.targets[:rows],
             labels=own.labels,
             examples=tuple(own.examples),
-            taps={tap: _tapped(found, tap)[:rows] for tap in taps},
-            layers={tap: found.layers[tap.layer] for tap in taps if tap.layer},
+            taps={tap: cut(_tapped(found, tap), 0, rows, size) for tap in taps},
+            layers={tap: found.layers[tap.layer] for tap in taps if tap.layer and tap.kind != "units"},
             batch=own,
             halved=self.halved,
             loader=self.loader,
@@ -175,7 +176,9 @@ def cut(value: Any, start: int, stop: int, size: int) -> Any:
 def _enlist(probe: Probe[Any], module: torch.nn.Module) -> _Place:
     try:
         for tap in probe.taps:
-            if tap.layer:
+            if tap.kind == "units":
+                units_of(module, tap.layer)
+            elif tap.layer:
                 check_layer(module, tap.layer)
         return _Place(probe, probe.collect())
     except Exception as error:  # noqa: BLE001  # a probe that cannot start fails alone
@@ -198,6 +201,7 @@ def _wants(taps: Iterable[Tap]) -> Wants:
         activations=frozenset(tap.layer for tap in every if tap.kind == "activation"),
         gradients=frozenset(tap.layer for tap in every if tap.kind == "activation_gradient"),
         input_gradient=any(tap.kind in ("input", "input_gradient") for tap in every),
+        units=frozenset(tap.layer for tap in every if tap.kind == "units"),
     )
 
 
@@ -206,6 +210,8 @@ def _tapped(found: Pass, tap: Tap) -> Any:
         return found.input_gradient
     if tap.kind == "input":
         return found.leaf
+    if tap.kind == "units":
+        return found.units[tap.layer]
     return (found.activations if tap.kind == "activation" else found.gradients)[tap.layer]
 
 

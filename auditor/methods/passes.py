@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from auditor.errors import UsageError
+from auditor.methods.units import Seen, watched
 
 AUTO = "auto"
 _TOKEN_NORMS = frozenset({"ln_1", "norm1", "layernorm_before"})
@@ -17,11 +18,15 @@ _TOKEN_NORMS = frozenset({"ln_1", "norm1", "layernorm_before"})
 
 @dataclass(frozen=True)
 class Wants:
-    """What to keep of a pass: activations and their gradients by layer name (or "auto"), and the input gradient."""
+    """What to keep of a pass: activations and their gradients by layer name (or "auto"), and the input gradient.
+
+    units: patterns of layers (units.units_of) whose units are summed up while the pass runs.
+    """
 
     activations: frozenset[str] = frozenset()
     gradients: frozenset[str] = frozenset()
     input_gradient: bool = False
+    units: frozenset[str] = frozenset()
 
     @property
     def backward(self) -> bool:
@@ -40,6 +45,7 @@ class Pass:
 
     logits [n, classes]; targets [n]; leaf: the values where the
     input gradient was taken; layers: what each asked name became; missing: why a layer gave nothing.
+    units: by pattern, then by layer, what its units did.
     """
 
     logits: Tensor
@@ -50,6 +56,7 @@ class Pass:
     gradients: Mapping[str, Tensor] = field(default_factory=dict)
     layers: Mapping[str, str] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
+    units: Mapping[str, Mapping[str, Seen]] = field(default_factory=dict)
 
 
 @dataclass
@@ -109,7 +116,8 @@ def run_pass(
     or an "auto" without spatial extent, is in `missing`.
     """
     kept = _Kept()
-    with torch.set_grad_enabled(wants.backward), _hooks(module, wants.layers, kept):
+    watching = watched(module, wants.units, inputs)
+    with torch.set_grad_enabled(wants.backward), watching as units, _hooks(module, wants.layers, kept):
         logits = forward(leaf.clone() if leaf is not None and inputs is leaf else inputs)
         targets = choose(logits.detach())
     layers, missing = _resolve(wants.layers, kept)
@@ -129,6 +137,7 @@ def run_pass(
         gradients={name: _as_maps(grad, kept.grid) for name, grad in zip(asked, grads, strict=False)},
         layers=layers,
         missing=missing,
+        units=units,
     )
 
 
