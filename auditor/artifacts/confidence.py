@@ -6,9 +6,12 @@ from auditor.blocks import Bar, Bars, Line, Lines
 from auditor.statistics import wilson
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from auditor.methods.calibration import Said
 
-LEVEL, WIDE = 0.95, 10
+LEVEL, WIDE, POINTS, LARGEST = 0.95, 10, 100, 12
 
 
 def reliability(found: "Said", bins: int) -> Lines:
@@ -45,4 +48,44 @@ def histogram(found: "Said") -> Bars:
     return Bars(
         title="How sure the model is", reading="The share of examples whose largest probability lies in each range.",
         x_label="share of examples", bars=tuple(bars),
+    )  # fmt: skip
+
+
+def risk_curve(certain: "NDArray[np.float64]", hit: "NDArray[np.bool_]", share: float) -> Lines:
+    """The error rate among the surest examples against their share, with pointwise 95% intervals."""
+    import numpy as np
+
+    from auditor.methods.conformal import risk_coverage
+
+    accepted, errors = risk_coverage(certain, hit)
+    shown = np.unique(np.linspace(0, len(accepted) - 1, min(POINTS, len(accepted))).round().astype(int))
+    counts = [(int(errors[place]), int(accepted[place])) for place in shown]
+    ends = [wilson(k, n, LEVEL) for k, n in counts]
+    x = tuple(n / len(hit) for _, n in counts)
+    curve = Line(
+        label="surest first", x=x, y=tuple(k / n for k, n in counts),
+        low=tuple(low for low, _ in ends), high=tuple(high for _, high in ends),
+    )  # fmt: skip
+    overall = float(1 - hit.mean())
+    return Lines(
+        title="Risk and coverage",
+        reading="From right to left the least sure examples are refused, and the error rate among the others should "
+        "fall. A curve that stays at the dashed level refuses at random.",
+        x_label="share of examples answered", y_label="error rate",
+        lines=(curve, Line(label="refusing at random", x=(0.0, 1.0), y=(overall, overall))),
+        marks=((share, "asked"),),
+    )  # fmt: skip
+
+
+def sizes_of_sets(sizes: "NDArray[np.int64]") -> Bars:
+    """The share of examples by the size of their conformal set."""
+    import numpy as np
+
+    counts = np.bincount(np.minimum(sizes, LARGEST), minlength=2)
+    names = [f"{size} or more" if size == LARGEST else str(size) for size in range(len(counts))]
+    bars = tuple(Bar(label=name, value=float(n) / len(sizes)) for name, n in zip(names, counts.tolist(), strict=True))
+    return Bars(
+        title="Size of the conformal sets",
+        reading="A set of one class is a clear answer; larger sets say between which classes the model cannot choose.",
+        x_label="share of examples", bars=bars,
     )  # fmt: skip

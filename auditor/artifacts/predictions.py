@@ -1,9 +1,10 @@
 """Predictions: the logits of a model on a data set, beside the labels."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from auditor.needs import Collector, Cost, Probe, Step
+from auditor.needs import Collector, Cost, Derived, Need, Probe, Step
 from auditor.subject import Subject
 
 if TYPE_CHECKING:
@@ -115,3 +116,40 @@ def predictions_of(subject: Subject, rows: int | None = None) -> PredictionsProb
 def classes_of(subject: Subject) -> tuple[str, ...]:
     """The class names in head order, as data and model were matched."""
     return (subject.data.classes if subject.data else ()) or subject.model.classes
+
+
+@dataclass(frozen=True)
+class Others:
+    """Predictions on further data sets, by the parameter that named each; empty if none was named."""
+
+    found: Mapping[str, Predictions]
+
+
+@dataclass(frozen=True)
+class OthersOf(Derived[Others]):
+    """Predictions on the further data sets that a check's spec names, however many these are."""
+
+    artifact: ClassVar[type] = Others
+    tensors: ClassVar[bool] = False
+    probes: tuple[tuple[str, PredictionsProbe], ...] = ()
+
+    @property
+    def title(self) -> str:
+        """A few words for plans and progress."""
+        return "predictions on further data"
+
+    def needs(self) -> Mapping[str, Need[Any]]:
+        """The predictions on each."""
+        return dict(self.probes)
+
+    def build(self, *args: Any, **upstream: Any) -> Others:
+        """All in one."""
+        return Others(upstream)
+
+
+def others_of(subject: Subject, parameters: tuple[str, ...], rows: int | None = None) -> OthersOf:
+    """The predictions of a subject's model on those of its further data sets that were given."""
+    given = [(name, subject.others[name]) for name in parameters if name in subject.others]
+    return OthersOf(
+        tuple((name, predictions_of(subject.model_copy(update={"data": data}), rows)) for name, data in given)
+    )
