@@ -42,6 +42,7 @@ class DataRef(Digested):
 
     classes: class names in the order of the model's head indices once matched; counts: used rows by class.
     labels: label as found in the data -> index in the head (the table that the report shows).
+    labelled: False for data without labels, whose label is -1 in every row. columns: names of a table's inputs.
     digest: over the files' sha256, the source and the entry (sampling included).
     """
 
@@ -57,6 +58,8 @@ class DataRef(Digested):
     counts: dict[str, int] = {}
     labels: dict[str, int] = {}
     grouped: bool = False
+    labelled: bool = True
+    columns: tuple[str, ...] = ()
     corrupt: int = Field(0, description="Rows known to be unreadable when described.")
 
 
@@ -129,6 +132,18 @@ class Subject(Value):
     others: dict[str, DataRef] = {}
     against: tuple[ModelRef, ...] = ()
     runtime: Runtime = Runtime()
+
+    def is_no_labelled_classifier(self) -> str | None:
+        """Why no class can be compared with a label, or None: for what a check's applies() says."""
+        if self.model.task != "classification":
+            return f"the model's task is {self.model.task}"
+        return self.lacks_labels()
+
+    def lacks_labels(self) -> str | None:
+        """Why nothing can be compared with labels, or None: for what a check's applies() says."""
+        if self.data is None or self.data.labelled:
+            return None
+        return f"it needs labels, and data.{self.data.name} has none (name their column: `label: ...`)"
 
     @property
     def history(self) -> History | None:

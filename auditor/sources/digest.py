@@ -86,6 +86,7 @@ def seal_data(ref: DataRef) -> DataRef:
         "classes": ref.classes,
         "labels": ref.labels,
         "task": ref.task,
+        "columns": ref.columns,
     }
     return ref.model_copy(update={"digest": f"sha256:{sha256(plain)}"})
 

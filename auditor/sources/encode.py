@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from auditor.errors import SourceError
+from auditor.sources.models.readout import IDS, MASK, POSITION, positions
 from auditor.sources.steps import Steps
-from auditor.subject import ModelRef
+from auditor.subject import ModelRef, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -51,17 +52,59 @@ class Pictures:
 
 @dataclass(frozen=True)
 class Texts:
-    """Texts through the model's own tokenizer, cut at max_length and padded to the longest of the batch."""
+    """Texts through the model's own tokenizer, cut at max_length and padded to the longest of the batch.
+
+    A causal model is read at its last own token, and padded on the right, whatever its tokenizer says: on the left,
+    padding shifts the positions, and a text's logits would depend on its neighbours in the batch. A masked model is
+    read at the text's first mask, or at its last own token that is not special, which then becomes the mask.
+    """
 
     tokenizer: Any
     max_length: int
+    task: Task = "classification"
+
+    def __post_init__(self) -> None:
+        """Let texts be padded: by the end token where the tokenizer has no other, since padding is never read."""
+        if self.tokenizer.pad_token is None:
+            self.tokenizer.pad_token = self.tokenizer.eos_token or self.tokenizer.unk_token
+        if self.task == "causal_lm":
+            self.tokenizer.padding_side = "right"
 
     def encode(self, raws: Sequence[str]) -> "dict[str, torch.Tensor]":
-        """The tokenizer's tensors: input_ids, attention_mask and the like, n x tokens."""
+        """The tokenizer's tensors: input_ids, attention_mask and the like, n x tokens, and of an LM `position`, n."""
         found = self.tokenizer(
             list(raws), padding=True, truncation=True, max_length=self.max_length, return_tensors="pt"
         )
-        return dict(found)
+        return self._asked(dict(found)) if self.task in ("causal_lm", "masked_lm") else dict(found)
+
+    def _asked(self, found: "dict[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
+        """With the place of each text where a language model is read, and a mask there where it needs one."""
+        import torch
+
+        if self.task == "causal_lm":
+            return {**found, POSITION: positions(found)}
+        ids, own = found[IDS], found[MASK].bool()
+        masked = (ids == self.mask_id) & own
+        special = torch.isin(ids, torch.tensor(self.special_ids, dtype=ids.dtype))
+        places = torch.arange(ids.shape[1])
+        last = torch.where(own & ~special, places, 0).argmax(dim=1)
+        position = torch.where(masked.any(dim=1), masked.int().argmax(dim=1), last)
+        return {**found, IDS: ids.scatter(1, position[:, None], self.mask_id), POSITION: position}
+
+    @property
+    def mask_id(self) -> int:
+        """The id of the mask. SourceError where the tokenizer has none."""
+        found: int | None = self.tokenizer.mask_token_id
+        if found is None:
+            raise SourceError("the tokenizer of a masked language model names no mask token")
+        return found
+
+    @property
+    def special_ids(self) -> list[int]:
+        """The ids of the tokens that are put around texts: start, end, separator, padding."""
+        names = ("bos", "eos", "sep", "cls", "pad")
+        ids = (getattr(self.tokenizer, f"{name}_token_id", None) for name in names)
+        return sorted({each for each in ids if each is not None})
 
     def show(self, raw: str) -> str:
         """The text itself."""
@@ -69,8 +112,7 @@ class Texts:
 
     def tokens(self, raw: str) -> tuple[str, ...]:
         """The tokens that the model sees of a text, special ones included."""
-        ids = self.tokenizer(raw, truncation=True, max_length=self.max_length)["input_ids"]
-        return tuple(self.tokenizer.convert_ids_to_tokens(ids))
+        return tuple(self.tokenizer.convert_ids_to_tokens(self.encode([raw])[IDS][0].tolist()))
 
     def truncated(self, raws: Sequence[str]) -> int:
         """How many of the texts are longer than max_length tokens."""
@@ -110,4 +152,4 @@ def encoder_of(ref: ModelRef, root: Path) -> Encoder:
         return Columns(tuple(ref.preprocess.get("mean") or ()), tuple(ref.preprocess.get("std") or ()))
     from auditor.sources.models.tokens import tokenizer_of
 
-    return Texts(tokenizer_of(ref, root), int(ref.preprocess["max_length"]))
+    return Texts(tokenizer_of(ref, root), int(ref.preprocess["max_length"]), ref.task)

@@ -14,7 +14,9 @@ def match(model: ModelRef, data: DataRef) -> DataRef:
 
     In this order: the spec's `labels:` map to class names; names equal to the model's (else equal but for case);
     integers as indices; and, where the model names no classes, the data's own order (sorted for folders and files).
-    Raises SourceError that lists both sides when a label has no output, or a regression's label is no number.
+    A language model or an encoder has no classes: the data's own are then kept, in their own order. Data without
+    labels stay so. Raises SourceError that lists both sides when a label has no output, or a regression's label is no
+    number.
     """
     if data.modality != model.modality:
         raise SourceError(
@@ -22,16 +24,22 @@ def match(model: ModelRef, data: DataRef) -> DataRef:
             hint="name other data for this model",
             where=("data", data.name),
         )
+    if not data.labelled:
+        return seal_data(data)
     if model.task == "regression":
-        return _numbers(data)
+        return _numbers(model, data)
+    if model.task != "classification":
+        names = data.classes or tuple(sorted(data.counts))
+        table = {label: place for place, label in enumerate(names)}
+        return seal_data(data.model_copy(update={"labels": table, "classes": names}))
     found = tuple(data.counts)
     declared = options_of(DataEntry.model_validate(data.entry)).labels or {}
-    table = _declared(model, data, declared) or _by_name(model, found) or _by_index(model, found)
-    table = table or _by_order(model, data)
-    if table is None:
+    matched = _declared(model, data, declared) or _by_name(model, found) or _by_index(model, found)
+    matched = matched or _by_order(model, data)
+    if matched is None:
         raise _mismatch(model, data, found)
-    classes = model.classes or _named(table, model.outputs)
-    return seal_data(data.model_copy(update={"labels": table, "classes": classes}))
+    classes = model.classes or _named(matched, model.outputs)
+    return seal_data(data.model_copy(update={"labels": matched, "classes": classes}))
 
 
 def _declared(model: ModelRef, data: DataRef, declared: dict[str, str]) -> dict[str, int] | None:
@@ -80,7 +88,13 @@ def _named(table: dict[str, int], outputs: int) -> tuple[str, ...]:
     return tuple(names.get(place, str(place)) for place in range(outputs))
 
 
-def _numbers(data: DataRef) -> DataRef:
+def _numbers(model: ModelRef, data: DataRef) -> DataRef:
+    if model.outputs > 1:
+        raise SourceError(
+            f"data.{data.name} has one label a row, and the regression {model.name!r} has {model.outputs} outputs",
+            hint="leave `label` out: what needs no labels still runs",
+            where=("data", data.name, "label"),
+        )
     bad = [label for label in data.counts if not _is_number(label)]
     if bad:
         raise SourceError(

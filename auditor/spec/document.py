@@ -12,7 +12,7 @@ SLUG = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$"
 Slug = Annotated[str, Field(pattern=SLUG)]
 
 NOT_YET_MODELS = ("exported", "torchscript")
-NOT_YET_DATA = ("jsonl", "parquet", "huggingface", "torchvision", "factory")
+NOT_YET_DATA = ("huggingface", "torchvision", "factory")
 
 
 class Written(Value):

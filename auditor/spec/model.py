@@ -133,7 +133,7 @@ class DataEntry(Value):
     """A data set of the spec: `source` and its `options`; options hold `sample`, `group`, `label` and the like."""
 
     name: str
-    source: Literal["image_folder", "csv", "sklearn", "tensors"]
+    source: Literal["image_folder", "csv", "jsonl", "parquet", "sklearn", "tensors"]
     options: dict[str, Any] = {}
 
 

@@ -35,7 +35,7 @@ class TorchvisionOptions(Value):
 
 
 class TransformersOptions(Value):
-    """A local transformers folder with an image or sequence classification head."""
+    """A local transformers folder: a classifier, a regression, a language model or an encoder."""
 
     path: str = Field(json_schema_extra=FOLDER)
     sha256: Sha256 | None = Field(None, description="Of the weights file.")
@@ -87,13 +87,25 @@ class ImageFolderOptions(DataOptions):
     path: str = Field(json_schema_extra=FOLDER)
 
 
-class CsvOptions(DataOptions):
-    """Rows of a CSV file with a text column or feature columns, and a label column."""
+class TableOptions(DataOptions):
+    """Rows of a file of named columns: a text column or feature columns, and a label column where there are labels."""
 
     path: str = Field(json_schema_extra=FILE)
-    text: str | None = None
-    features: tuple[str, ...] | None = None
-    label: str
+    text: str | None = Field(None, description="Column of the texts.")
+    features: tuple[str, ...] | None = Field(None, description="Columns of numbers; default: all others.")
+    label: str | None = Field(None, description="Column of the labels; language models and encoders need none.")
+
+
+class CsvOptions(TableOptions):
+    """Rows of a CSV file with a header line, in UTF-8."""
+
+
+class JsonlOptions(TableOptions):
+    """One JSON object a line, in UTF-8; its keys are the columns."""
+
+
+class ParquetOptions(TableOptions):
+    """Rows of a Parquet file."""
 
 
 class SklearnOptions(DataOptions):
@@ -122,6 +134,8 @@ MODEL_OPTIONS: dict[str, type[Value]] = {
 DATA_OPTIONS: dict[str, type[DataOptions]] = {
     "image_folder": ImageFolderOptions,
     "csv": CsvOptions,
+    "jsonl": JsonlOptions,
+    "parquet": ParquetOptions,
     "sklearn": SklearnOptions,
     "tensors": TensorsOptions,
 }

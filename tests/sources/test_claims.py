@@ -60,5 +60,7 @@ def test_a_pickle_that_names_a_far_place_in_its_memo_takes_no_memory(tmp_path: P
 
 def test_a_row_without_its_group(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("text,label,doc\na,x,1\nb,y,\n")
-    with pytest.raises(SourceError, match=r"t.csv:3: the group \(column 'doc'\) is empty"):
-        described(tmp_path, "csv", path="t.csv", text="text", label="label", group="doc")
+    ref = described(tmp_path, "csv", path="t.csv", text="text", label="label", group="doc")
+    (lost,) = data.load(ref, tmp_path).left_out
+    assert (ref.rows, ref.corrupt) == (1, 1)
+    assert (lost.name, lost.reason) == ("t.csv:3", "the group (column 'doc') is empty")

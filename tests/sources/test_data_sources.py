@@ -149,8 +149,8 @@ def test_csv_texts_and_columns(tmp_path: Path) -> None:
 
 CSV_ERRORS = {
     r"no column 'star'.*\n.*did you mean 'stars'": ("review,stars\na,b\n", {"text": "review", "label": "star"}),
-    r"rows\.csv:3: expected 2 fields, found 3": ("x,y\na,b\na,b,c\n", {"text": "x", "label": "y"}),
-    r"rows\.csv:3: column 'x': expected a finite number, found 'nan'": ("x,y\n1,b\nnan,b\n", {"label": "y"}),
+    r"rows\.csv:2: expected 2 fields, found 3": ("x,y\na,b,c\n", {"text": "x", "label": "y"}),
+    r"none of 2 rows can be read; rows\.csv:2: column 'x': .* found 'nan'": ("x,y\nnan,b\nred,b\n", {"label": "y"}),
     "expected a finite number, found 'inf'": ("x,y\ninf,b\n", {"label": "y"}),
     "expected a finite number, found 'red'": ("x,y\nred,b\n", {"label": "y"}),
     r"the label \(column 'y'\) is empty": ("x,y\n1, \n", {"label": "y"}),

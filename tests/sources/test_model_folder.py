@@ -63,7 +63,8 @@ def test_foreign_code_is_refused_at_any_depth(root: Path) -> None:
     ("change", "told"),
     [
         ({"problem_type": "multi_label_classification"}, "chooses one class"),
-        ({"problem_type": "regression"}, "chooses one class"),
+        ({"architectures": ["BertForTokenClassification"]}, "no encoder-decoder pairs, detection"),
+        ({"architectures": ["BertLMHeadModel"], "model_type": "bert"}, "reads in both directions"),
         ({"architectures": ["FooForSequenceClassification"]}, "of the installed transformers"),
         ({"architectures": "BertForSequenceClassification"}, "of the installed transformers"),
     ],
@@ -76,11 +77,14 @@ def test_what_this_version_cannot_judge_is_told_before_anything_runs(
         describe(root)
 
 
-def test_a_head_of_one_output_is_no_classifier(root: Path) -> None:
+def test_a_head_of_one_output_is_a_regression(root: Path) -> None:
     from transformers import BertConfig, BertForSequenceClassification
 
     small = {"vocab_size": 12, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1}
     BertForSequenceClassification(BertConfig(**small, num_labels=1)).save_pretrained(root / "bert")
+    ref = describe(root)
+    assert (ref.task, ref.outputs, ref.classes) == ("regression", 1, ())
+    edit_json(root / "bert" / "config.json", problem_type="single_label_classification")
     with pytest.raises(SourceError, match="at least 2 classes"):
         describe(root)
 

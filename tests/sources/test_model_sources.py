@@ -93,8 +93,8 @@ def test_remote_code_is_refused(key: str, folder: Path) -> None:
 def test_other_tasks_hub_ids_and_pickled_weights_end_in_a_clear_error(folder: Path) -> None:
     with pytest.raises(SourceError, match="hub id: not in this version"):
         described(folder, "transformers", path="google/vit-base-patch16-224")
-    edit_json(folder / "net" / "config.json", architectures=["BertForMaskedLM"])
-    with pytest.raises(SourceError, match="found BertForMaskedLM"):
+    edit_json(folder / "net" / "config.json", architectures=["DetrForObjectDetection"])
+    with pytest.raises(SourceError, match="found DetrForObjectDetection"):
         described(folder, "transformers", path="net")
     edit_json(folder / "net" / "config.json", architectures=["ResNetForImageClassification"])
     (folder / "net" / "model.safetensors").rename(folder / "net" / "pytorch_model.bin")

@@ -72,7 +72,7 @@ class Performance(Check):
         """Classifiers with data."""
         if subject.data is None:
             return "performance needs a data set"
-        return None if subject.model.task == "classification" else f"the model's task is {subject.model.task}"
+        return subject.is_no_labelled_classifier()
 
     def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
         """The predictions."""

@@ -58,7 +58,8 @@ class BatchLoader:
         if lost:
             names = ", ".join(row.name for row in lost[:NAMED]) + (" ..." if len(lost) > NAMED else "")
             verb = "was" if len(lost) == 1 else "were"
-            total = self.rows + len(lost)
+            ref = self.dataset.ref
+            total = ref.rows + ref.corrupt if ref.corrupt else self.rows + len(lost)
             said.append(f"{len(lost)} of {total:,} {noun} of {name} could not be read and {verb} left out: {names}.")
         if isinstance(self.encoder, Texts):
             count = min(rows, self.rows)

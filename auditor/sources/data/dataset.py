@@ -12,6 +12,8 @@ from auditor.spec.model import DataEntry
 from auditor.spec.options import DATA_OPTIONS, DataOptions
 from auditor.subject import DataRef, FileRef, Modality
 
+UNLABELLED = -1
+
 
 @dataclass(frozen=True)
 class LeftOut:
@@ -25,7 +27,8 @@ class LeftOut:
 class Dataset:
     """The used rows. `fetch(i)` gives row i raw: a Pillow picture, a text, a row of numbers, or an input array.
 
-    labels: as found in the data; groups: the unit of resampling, "" without; examples: sha256 of each row's content.
+    labels: as found in the data, all "" where it has none; groups: the unit of resampling, "" without; examples:
+    sha256 of each row's content.
     left_out: rows that could not be read.
     """
 
@@ -42,7 +45,9 @@ class Dataset:
         return len(self.labels)
 
     def targets(self) -> tuple[float, ...]:
-        """The label of each row as an index of the head (or a number, for a regression)."""
+        """The label of each row as an index of the head (or a number, for a regression); -1 without labels."""
+        if not self.ref.labelled:
+            return (float(UNLABELLED),) * self.rows
         if self.ref.task == "regression":
             return tuple(float(label) for label in self.labels)
         if not self.ref.labels:
@@ -67,13 +72,20 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Found:
-    """What a source found before sampling: labels as found, files, and the class names where the data order them."""
+    """What a source found before sampling: labels as found, files, and the class names where the data order them.
+
+    labelled: False where the data has no labels: they are then all "". columns: names of a table's inputs.
+    corrupt: rows that cannot be read; they are not among the labels.
+    """
 
     labels: Sequence[str]
     files: tuple[FileRef, ...]
     modality: Modality
     classes: tuple[str, ...] = ()
     grouped: bool = False
+    labelled: bool = True
+    columns: tuple[str, ...] = ()
+    corrupt: int = 0
 
 
 def options_of(entry: DataEntry) -> DataOptions:
@@ -83,10 +95,17 @@ def options_of(entry: DataEntry) -> DataOptions:
 
 def described(entry: DataEntry, found: Found) -> DataRef:
     """The DataRef of what a source found: rows, rows used, counts by label as found."""
-    used = used_rows(found.labels, options_of(entry), found.files)
+    options = options_of(entry)
+    if options.sample and options.sample.stratify and not found.labelled:
+        raise SourceError(
+            f"data.{entry.name}.sample.stratify: the data has no labels whose shares could be kept",
+            hint="leave `stratify` out, or name the label",
+            where=("data", entry.name, "sample"),
+        )
+    used = used_rows(found.labels, options, found.files)
     if not found.labels:
         raise SourceError(f"data.{entry.name}: it has no rows", where=("data", entry.name))
-    counts = Counter(found.labels[row] for row in used)
+    counts = Counter(found.labels[row] for row in used if found.labelled)
     return seal_data(
         DataRef(
             digest="",
@@ -100,6 +119,9 @@ def described(entry: DataEntry, found: Found) -> DataRef:
             classes=found.classes,
             counts=dict(sorted(counts.items())),
             grouped=found.grouped,
+            labelled=found.labelled,
+            columns=found.columns,
+            corrupt=found.corrupt,
         )
     )
 

@@ -169,7 +169,9 @@ def _is_head(name: str) -> bool:
 
 def _outputs(options: FactoryOptions, classes: tuple[str, ...], heads: tuple[int, ...], name: str) -> int:
     if options.task == "regression":
-        return 1
+        return len(classes) or (1 if not heads or 1 in heads else heads[-1])
+    if options.task == "encoder":
+        return 0
     if classes and heads and len(classes) not in heads:
         raise SourceError(
             f"models.{name}.classes: {len(classes)} names, but the state dict's head has {heads[-1]} outputs",

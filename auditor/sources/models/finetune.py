@@ -39,6 +39,13 @@ def describe_finetune(entry: ModelEntry, parent: ModelRef, train: DataRef, valid
             hint="name other data: what is called validation must not be trained on",
             where=("models", entry.name, "finetune", "validation"),
         )
+    for data in (train, validation):
+        if not data.labelled:
+            raise SourceError(
+                f"models.{entry.name}.finetune: data.{data.name} has no labels to learn from",
+                hint="name the column that holds them: `label: ...`",
+                where=("data", data.name, "label"),
+            )
     outputs, classes = parent.outputs, parent.classes
     if recipe.head is not None:
         outputs, classes = recipe.head, train.classes or tuple(sorted(train.counts))

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from auditor.errors import NotApplicable
+from auditor.sources.models.readout import EMBEDDINGS, IDS, POSITION, only_at, positions, read
 from auditor.subject import Modality, ModelRef
 
 if TYPE_CHECKING:
     import torch
 
-IDS = "input_ids"
-EMBEDDINGS = "inputs_embeds"
+LANGUAGE = ("causal_lm", "masked_lm")
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class LoadedModel:
     """A model in eval mode with float32 parameters on `device`.
 
     Inputs are a tensor (pictures n x channels x height x width; rows n x columns) or, for text, a dictionary of the
-    tokenizer's tensors.
+    tokenizer's tensors, which for a language model hold the `position` where it is read.
     """
 
     ref: ModelRef
@@ -33,15 +33,26 @@ class LoadedModel:
         return self.ref.modality
 
     def logits(self, inputs: Any) -> "torch.Tensor":
-        """The logits, n x outputs. Beside `input_ids`, text inputs may hold `inputs_embeds`: their embeddings."""
-        if isinstance(inputs, Mapping):
-            rest = dict(inputs)
-            with _embedded(self.module, rest.pop(EMBEDDINGS, None)):
-                outputs = self.module(**rest)
-        else:
-            outputs = self.module(inputs)
-        found: torch.Tensor = outputs if hasattr(outputs, "dim") else outputs.logits
+        """n x outputs, whatever the task: see readout.read.
+
+        A language model is read at each text's `position`. Beside `input_ids`, text inputs may hold `inputs_embeds`:
+        their embeddings.
+        """
+        task = self.ref.task
+        if not isinstance(inputs, Mapping):
+            return read(task, self.module(inputs), inputs)
+        more, at = only_at(self.module, positions(inputs)) if task in LANGUAGE else ({}, None)
+        return read(task, self._called(inputs, more), inputs, at)
+
+    def token_logits(self, inputs: Mapping[str, Any]) -> "torch.Tensor":
+        """A language model's logits at every token: n x tokens x vocabulary."""
+        found: torch.Tensor = self._called(inputs, {}).logits
         return found
+
+    def _called(self, inputs: Mapping[str, Any], more: Mapping[str, Any]) -> Any:
+        rest = {name: tensor for name, tensor in inputs.items() if name not in (EMBEDDINGS, POSITION)}
+        with _embedded(self.module, inputs.get(EMBEDDINGS)):
+            return self.module(**rest, **more)
 
     def gradient_inputs(self, inputs: Any) -> "tuple[torch.Tensor, Any]":
         """Where a gradient can be taken, and the inputs to call `logits` with so that it flows there.

@@ -1,9 +1,7 @@
-"""A local transformers folder: described from its config.json, loaded as image or sequence classifier."""
+"""A local transformers folder: described from its config.json, loaded as the classifier, language model or encoder."""
 
 from __future__ import annotations
 
-import re
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -13,6 +11,7 @@ from auditor.sources.models.folder import read_config, read_json, require_own
 from auditor.sources.models.header import Shape, read_header
 from auditor.sources.models.loaded import LoadedModel, ready
 from auditor.sources.models.processor import steps_of
+from auditor.sources.models.tasks import CONFIG, classes_of, kind_of, outputs_of
 from auditor.sources.models.tokens import TOKENIZER, tokens_of
 from auditor.sources.paths import Where, below, dotted, inside, named
 from auditor.sources.steps import assumed, assumptions, overridden
@@ -24,11 +23,8 @@ from auditor.subject import FileRef, Modality, ModelRef
 if TYPE_CHECKING:
     import torch
 
-TASKS: dict[str, Modality] = {"ForImageClassification": "image", "ForSequenceClassification": "text"}
-CONFIG, PROCESSOR, WEIGHTS, INDEX = (
-    "config.json", "preprocessor_config.json", "model.safetensors", "model.safetensors.index.json",
-)  # fmt: skip
-HEADS = ("classifier.weight", "score.weight", "classifier.1.weight", "classifier.out_proj.weight")
+PROCESSOR, WEIGHTS, INDEX = "preprocessor_config.json", "model.safetensors", "model.safetensors.index.json"
+POOLED = "an encoder's outputs are its last hidden state, averaged over each example's own tokens or places"
 
 
 def describe(entry: ModelEntry, root: Path) -> ModelRef:
@@ -41,13 +37,13 @@ def describe(entry: ModelEntry, root: Path) -> ModelRef:
     folder = _folder(root, options.path, where)
     require_own(root, folder, (CONFIG, PROCESSOR, INDEX, *TOKENIZER), where)
     config = read_config(folder / CONFIG, where)
-    architecture, modality = _architecture(config, where)
+    kind = kind_of(config, where)
     weights = _weights(folder, root, options, entry.name)
     declared: Where = ("models", entry.name, "sha256")
     require_declared(options.sha256, weights[0], declared)
     stored = _tensors(root, weights, where)
-    classes = options.labels or _classes(config)
-    preprocess, extra, notes = _preprocess(folder, config, modality, options, where)
+    classes = options.labels or (classes_of(config) if kind.task in ("classification", "regression") else ())
+    preprocess, extra, notes = _preprocess(folder, config, kind.modality, options, where)
     names = (CONFIG, *extra)
     return seal_model(
         ModelRef(
@@ -57,19 +53,20 @@ def describe(entry: ModelEntry, root: Path) -> ModelRef:
             entry=entry.to_json(),
             files=weights + tuple(file_ref(folder / name, f"{options.path}/{name}") for name in names),
             trust="data",
-            architecture=architecture,
-            modality=modality,
+            architecture=kind.architecture,
+            modality=kind.modality,
+            task=kind.task,
             parameters=sum(shape.count for name, shape in stored.items() if _is_parameter(name, shape)),
-            outputs=_outputs(config, stored, classes, where),
+            outputs=outputs_of(kind, config, stored, classes, where),
             classes=classes,
             preprocess=preprocess,
-            assumptions=notes,
+            assumptions=notes + (POOLED,) * (kind.task == "encoder"),
         )
     )
 
 
 def load(ref: ModelRef, root: Path, device: str = "cpu") -> LoadedModel:
-    """The classifier with eager attention, from safetensors only, offline, and never with remote code."""
+    """The model with eager attention, from safetensors only, offline, and never with remote code."""
     return ready(ref, build(ref, root), device)
 
 
@@ -91,11 +88,20 @@ def build(ref: ModelRef, root: Path) -> torch.nn.Module:
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # untyped there
     cls = getattr(transformers, ref.architecture)
     module, report = cls.from_pretrained(
-        None, config=config, state_dict=state, attn_implementation="eager", output_loading_info=True
-    )
+        None, config=config, state_dict=state, attn_implementation="eager", output_loading_info=True,
+        **_without_pooler(cls, ref, state),
+    )  # fmt: skip
     _complete(report, ref, where)
     built: torch.nn.Module = module
     return built
+
+
+def _without_pooler(cls: Any, ref: ModelRef, state: dict[str, torch.Tensor]) -> dict[str, Any]:
+    """An encoder that was saved without its pooling layer is built without one, instead of with a random one."""
+    from inspect import signature
+
+    named = ref.task == "encoder" and "add_pooling_layer" in signature(cls.__init__).parameters
+    return {"add_pooling_layer": False} if named and not any("pooler." in name for name in state) else {}
 
 
 def _same(file: FileRef, content: bytes, where: Where) -> None:
@@ -126,41 +132,6 @@ def _folder(root: Path, path: str, where: Where) -> Path:
             where=where,
         )
     return named(root, path, where, "folder")
-
-
-def _architecture(config: dict[str, Any], where: Where) -> tuple[str, Modality]:
-    names = config.get("architectures")
-    name = str(names[0]) if isinstance(names, list) and names else ""
-    for suffix, modality in TASKS.items():
-        if name.endswith(suffix) and name in _known():
-            _require_single_label(config, where)
-            return name, modality
-    raise SourceError(
-        f"{dotted(where)}: expected an architecture of the installed transformers that ends in {' or '.join(TASKS)}, "
-        f"found {name or 'none in config.json'}",
-        hint="this version audits image and sequence classification; save the model with its classification head",
-        where=where,
-    )
-
-
-def _known() -> frozenset[str]:
-    """The class names in the automatic mappings of the installed transformers, read without importing it."""
-    spec = find_spec("transformers")
-    if spec is None or spec.origin is None:
-        return frozenset()
-    text = (Path(spec.origin).parent / "models" / "auto" / "modeling_auto.py").read_text(encoding="utf-8")
-    return frozenset(re.findall(r'"(\w+)"', text))
-
-
-def _require_single_label(config: dict[str, Any], where: Where) -> None:
-    """A head that gives numbers, or several labels at once, is not judged as if it chose one class."""
-    kind = config.get("problem_type")
-    if kind not in (None, "single_label_classification"):
-        raise SourceError(
-            f"{dotted(where)}: expected a classifier that chooses one class, found {CONFIG} with problem_type {kind!r}",
-            hint="this version audits single-label classification; regression and multi-label heads come later",
-            where=where,
-        )
 
 
 def _weights(folder: Path, root: Path, options: TransformersOptions, name: str) -> tuple[FileRef, ...]:
@@ -204,37 +175,6 @@ def _tensors(root: Path, weights: tuple[FileRef, ...], where: Where) -> dict[str
 
 def _is_parameter(name: str, shape: Shape) -> bool:
     return shape.floating and not name.endswith(("running_mean", "running_var"))
-
-
-def _outputs(config: dict[str, Any], stored: dict[str, Shape], classes: tuple[str, ...], where: Where) -> int:
-    """The head's size: a classifier weight in the file decides, then config.json, then transformers' default of 2."""
-    heads = [shape.shape[0] for name, shape in stored.items() if name in HEADS and len(shape.shape) >= 2]
-    said = config.get("num_labels")
-    table = config.get("id2label") or {}
-    found = heads[-1] if heads else said if isinstance(said, int) and said > 0 else len(table) or 2
-    if found < 2:
-        raise SourceError(
-            f"{dotted(where)}: expected a head of at least 2 classes, found {found} output: a regression",
-            hint="this version audits single-label classification",
-            where=where,
-        )
-    if classes and len(classes) != found:
-        raise SourceError(
-            f"{dotted(where)}: the head has {found} outputs, but {len(classes)} labels are named",
-            hint="`labels:` lists one name an output, in order",
-            where=where,
-        )
-    return found
-
-
-def _classes(config: dict[str, Any]) -> tuple[str, ...]:
-    """id2label in order, or nothing where it holds only transformers' placeholders (LABEL_0, LABEL_1)."""
-    table = config.get("id2label") or {}
-    try:
-        names = tuple(str(table[key]) for key in sorted(table, key=int))
-    except (TypeError, ValueError):
-        return ()
-    return () if all(name == f"LABEL_{index}" for index, name in enumerate(names)) else names
 
 
 def _preprocess(
