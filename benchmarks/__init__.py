@@ -1,0 +1,1 @@
+"""What is measured about auditor itself; each file says the command that runs it."""
