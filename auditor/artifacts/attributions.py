@@ -1,7 +1,7 @@
 """Attributions: maps of one method over the first examples; those of one pass come from the sweep that predicts."""
 
 from abc import abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from auditor.artifacts.explained import Explained, Explaining
@@ -23,6 +23,7 @@ class Attributions:
     maps: float32 at native resolution: pictures [n, h, w], texts [n, tokens] (special ones included, padding cut off
     and the shorter texts filled up with zeros), rows [n, columns]. lengths: places of each example that are its own.
     layer: where they come from, if from a layer. facts: further numbers of each example, float64 [n], by name.
+    halved: how often batches were halved for them, beyond those that predicted.
     """
 
     maps: "NDArray[np.float32]"
@@ -30,6 +31,11 @@ class Attributions:
     explained: Explained
     layer: str = ""
     facts: "dict[str, NDArray[np.float64]]" = field(default_factory=dict)
+    halved: int = 0
+
+    def notes(self) -> tuple[str, ...]:
+        """What the reader must know of how they were computed."""
+        return replace(self.explained, halved=self.explained.halved + self.halved).notes()
 
 
 @dataclass
@@ -40,6 +46,7 @@ class Lines:
     lengths: list[int] = field(default_factory=list)
     facts: dict[str, list[Any]] = field(default_factory=dict)
     layer: str = ""
+    halved: int = 0
 
     def add(self, found: Any, inputs: Any) -> None:
         """The Maps of one batch, made from these inputs."""
@@ -50,7 +57,7 @@ class Lines:
         inside = np.ones(values.shape, dtype=bool) if own is None else own.cpu().numpy().astype(bool)
         self.lengths += inside.reshape(len(values), -1).sum(axis=1).tolist()
         self.maps += list(values) if own is None else [line[kept] for line, kept in zip(values, inside, strict=True)]
-        self.layer = found.layer
+        self.layer, self.halved = found.layer, self.halved + found.halved
         for name, column in found.facts.items():
             self.facts.setdefault(name, []).append(column.double().cpu().numpy())
 
@@ -67,6 +74,7 @@ class Lines:
             explained=explained,
             layer=self.layer,
             facts={name: np.concatenate(parts) for name, parts in self.facts.items()},
+            halved=self.halved,
         )
 
 

@@ -1,7 +1,7 @@
 """Explanations: the maps of any method by its name; those that need more than one pass are built example by example."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from auditor.artifacts.attributions import (
@@ -54,11 +54,14 @@ class AttributionsNeed(Derived[Attributions]):
 
     def build(self, *args: Any, **upstream: Any) -> Attributions:
         """The maps, batch by batch."""
+        import numpy as np
+
         from auditor.methods.attribution.explain import method_of
 
         model, loader, explained = upstream["model"], upstream["batches"], upstream["explained"]
         method = method_of(self.method, **dict(self.options))
-        context, lines = context_of(loader, self.draw_seed(self.run_seed)), Lines()
+        spread = 0.0 if explained.scores is None else float(np.std(explained.scores))
+        context, lines = replace(context_of(loader, self.draw_seed(self.run_seed)), spread=spread), Lines()
         for inputs, targets in batches_of(loader, explained):
             lines.add(method.maps(model, inputs, targets, context), inputs)
         return lines.result(explained)

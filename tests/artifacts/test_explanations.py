@@ -1,5 +1,7 @@
 """Maps by name: the ones of the shared sweep are those that the method gives by itself."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from making import digits, make
@@ -17,3 +19,12 @@ def test_the_sweep_and_the_method_alone_give_the_same_maps(method: str) -> None:
     np.testing.assert_allclose(one.maps, other.maps, atol=1e-5 * np.abs(other.maps).max())
     assert one.explained.examples == other.explained.examples and one.layer == other.layer
     assert one.maps.any(axis=(1, 2)).all()
+
+
+def test_facts_of_each_example_and_halved_batches_reach_the_artifact() -> None:
+    need = maps_of(digits(), "integrated_gradients", 20, last=16)
+    found = make(need)
+    assert found.maps.shape == (20, 32, 32) and set(found.facts) == {"completeness_error", "steps"}
+    assert (found.facts["steps"] == 16).all() and (found.facts["completeness_error"] >= 0).all()
+    assert found.notes() == found.explained.notes()
+    assert "halved 3 times" in replace(found, halved=3).notes()[-1]

@@ -90,5 +90,5 @@ class GradCam(Check):
             blocks=(shown, Text(title="Layer", text=where)),
             samples={"all_zero_share": tuple(map(float, zero))},
             examples=maps.explained.examples,
-            notes=maps.explained.notes(),
+            notes=maps.notes(),
         )

@@ -77,7 +77,7 @@ class Saliency(Check):
             blocks=(_shown(maps),),
             samples={"all_zero_share": tuple(map(float, zero))},
             examples=maps.explained.examples,
-            notes=maps.explained.notes(),
+            notes=maps.notes(),
         )
 
 

@@ -9,11 +9,13 @@ from auditor.errors import UsageError
 from auditor.methods.attribution.asked import Asked
 from auditor.methods.attribution.grad_cam import GradCam
 from auditor.methods.attribution.input_x_gradient import InputXGradient
+from auditor.methods.attribution.integrated_gradients import IntegratedGradients
 from auditor.methods.attribution.method import Context, Maps, Method
 from auditor.methods.attribution.saliency import Saliency
+from auditor.methods.attribution.smoothgrad import SmoothGrad
 
 METHODS: dict[str, Callable[..., Method]] = {
-    method.name: method for method in (Saliency, InputXGradient, GradCam)
+    method.name: method for method in (Saliency, InputXGradient, SmoothGrad, IntegratedGradients, GradCam)
 }  # fmt: skip
 
 

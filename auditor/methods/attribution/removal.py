@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from auditor.errors import NotApplicable
 from auditor.methods.attribution.asked import take
-from auditor.methods.attribution.method import Context, own_tokens
+from auditor.methods.attribution.method import Context, own_words
 
 Fill = Literal["mean", "blur", "mask", "hide", "draw"]
 FILLS: dict[str, tuple[Fill, Fill]] = {"image": ("mean", "blur"), "text": ("mask", "hide"), "tabular": ("mean", "draw")}
@@ -100,10 +100,8 @@ def blurred(pictures: Tensor) -> Tensor:
 
 
 def _of_texts(inputs: Mapping[str, Tensor], fill: Fill, context: Context) -> Removal:
-    ids, own = inputs["input_ids"], own_tokens(inputs)
+    ids, own = inputs["input_ids"], own_words(inputs, context.special_ids)
     assert own is not None
-    for special in context.special_ids:
-        own = own & (ids != special)
     gone: dict[str, Tensor] = {}
     if "inputs_embeds" in inputs and fill != "hide":
         raise NotApplicable("tokens whose embeddings are given cannot be replaced by the mask token")
