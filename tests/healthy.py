@@ -113,3 +113,16 @@ def of(name: str, module: nn.Module, rows: int | None = None) -> Trained:
     loader = loader_of(name, "test", encoder_of(name), rows)
     ref, found = ref_of(name), loader.dataset.ref
     return Trained(Subject(model=ref, data=found, runtime=Runtime(batch_size=64)), LoadedModel(ref, module), loader)
+
+
+def of_table(root: Path, columns: dict[str, "np.ndarray[Any, Any]"], labels_: list[str], module: nn.Module) -> Trained:
+    """Any module beside named columns and labels, written to a CSV file in `root`."""
+    lines = [",".join(map(repr, map(float, row))) for row in zip(*columns.values(), strict=True)]
+    rows = [f"{line},{label}" for line, label in zip(lines, labels_, strict=True)]
+    (root / "rows.csv").write_text("\n".join([",".join([*columns, "label"]), *rows]))
+    options = {"path": "rows.csv", "label": "label", "features": list(columns)}
+    ref = ModelRef(digest="net of columns", name="net", source="factory", entry={}, architecture="net",
+                   modality="tabular", outputs=len(set(labels_)))  # fmt: skip
+    found = labels.match(ref, data.describe(DataEntry(name="rows", source="csv", options=options), root))
+    loader = BatchLoader(data.load(found, root), Columns(), 64)
+    return Trained(Subject(model=ref, data=found, runtime=Runtime(batch_size=64)), LoadedModel(ref, module), loader)
