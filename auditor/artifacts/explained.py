@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from auditor.artifacts.predictions import halving_notes
 from auditor.needs import Collector, Cost, Probe, Step
+from auditor.sources.data.dataset import UNLABELLED
+from auditor.sources.encode import Texts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,7 +21,8 @@ class Explained:
 
     labels, targets and predicted: int64 [n], head indices; `targets` is whose logit was explained. confidence:
     float32 [n], the softmax of the predicted class, for captions only. scores: float32 [n], the
-    explained logit. classes: names in head order. pictures:
+    explained logit. classes: names in head order; names: of a language model's tokens, only those that occur here.
+    columns: names of a table's inputs. pictures:
     uint8 [h, w, 3] of the first examples, as the model saw them. tokens: those of the first texts. halved: how often
     the batch size was halved because memory ran out. remarks: what the data say of themselves.
     """
@@ -36,6 +39,16 @@ class Explained:
     tokens: tuple[tuple[str, ...], ...] = ()
     halved: int = 0
     remarks: tuple[str, ...] = ()
+    names: dict[int, str] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+
+    def name(self, index: int) -> str:
+        """The name of an output."""
+        return self.classes[index] if self.classes else self.names[int(index)]
+
+    def column(self, index: int) -> str:
+        """The name of a table's input."""
+        return self.columns[index] if self.columns else f"column {index + 1}"
 
     def caption(self, row: int) -> str:
         """What the model said of the example, how sure it was, and the label and the explained class where they differ.
@@ -47,10 +60,15 @@ class Explained:
         'dog 0.90'
         >>> Explained(other, other, one, sure, ("x",), classes=("cat", "dog")).caption(0)
         'dog 0.90, label cat, explained cat'
+
+        A single output has a score and no rivals: 'unit:layer4[3] 0.21'.
         """
-        said = [f"{self.classes[self.predicted[row]]} {self.confidence[row]:.2f}"]
+        if len(self.classes) == 1:
+            return self.classes[0] if self.scores is None else f"{self.classes[0]} {self.scores[row]:.3g}"
+        said = [f"{self.name(self.predicted[row])} {self.confidence[row]:.2f}"]
         others = (("label", self.labels[row]), ("explained", self.targets[row]))
-        said += [f"{word} {self.classes[index]}" for word, index in others if index != self.predicted[row]]
+        known = [(word, index) for word, index in others if index not in (UNLABELLED, self.predicted[row])]
+        said += [f"{word} {self.name(index)}" for word, index in known if self.classes or word != "label"]
         return ", ".join(said)
 
     def notes(self) -> tuple[str, ...]:
@@ -99,6 +117,7 @@ class Explaining(Collector[Explained]):
         import numpy as np
 
         labels, targets, predicted = (np.concatenate(parts).astype(np.int64) for parts in self.columns.values())
+        names = self._names(np.union1d(targets, predicted).tolist())
         return Explained(
             labels=labels,
             targets=targets,
@@ -107,12 +126,25 @@ class Explaining(Collector[Explained]):
             scores=np.concatenate(self.scores).astype(np.float32),
             examples=tuple(self.examples),
             groups=tuple(self.groups) if any(self.groups) else (),
-            classes=self.classes or tuple(f"class {index}" for index in range(self.outputs)),
+            classes=() if names else self.classes or tuple(f"class {index}" for index in range(self.outputs)),
             pictures=tuple(self.pictures),
             tokens=tuple(self.tokens),
             halved=self.halved,
             remarks=self.loader.remarks(len(self.examples)) if self.loader else (),
+            names=names,
+            columns=self._inputs(),
         )
+
+    def _names(self, used: list[int]) -> dict[int, str]:
+        """The tokens of a language model by their ids; nothing for other models."""
+        encoder = getattr(self.loader, "encoder", None)
+        if self.classes or not isinstance(encoder, Texts) or not encoder.is_language_model:
+            return {}
+        return {index: encoder.tokenizer.convert_ids_to_tokens(index) for index in used}
+
+    def _inputs(self) -> tuple[str, ...]:
+        dataset = getattr(self.loader, "dataset", None)
+        return dataset.ref.columns if dataset is not None else ()
 
 
 @dataclass(frozen=True)

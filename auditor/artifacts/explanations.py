@@ -120,7 +120,7 @@ SHARED: dict[str, Callable[..., Need[Attributions]]] = {
 
 def maps_of(subject: Subject, method: str, rows: int, target: str = "predicted", **options: Any) -> Need[Attributions]:
     """The maps of a subject's model on its data by one method; equal for all checks that ask for them."""
-    sweep, classes = sweep_of(subject, target), classes_of(subject)
+    sweep, classes = sweep_of(subject, target), classes_of(subject, target)
     if method in SHARED:
         return SHARED[method](sweep, rows, classes, **options)
     return AttributionsNeed(sweep, rows, method, tuple(sorted(options.items())), classes, subject.runtime.seed)

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from auditor.artifacts.targets import aim_of
 from auditor.needs import Collector, Cost, Derived, Need, Probe, Step
+from auditor.sources.data.dataset import UNLABELLED
 from auditor.subject import Subject
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ class Predictions:
 
     def _absent(self) -> tuple[str, ...]:
         present = set(self.labels.tolist())
+        if present == {UNLABELLED}:
+            return ()
         absent = [name for index, name in enumerate(self.classes) if index not in present]
         if not absent:
             return ()
@@ -113,9 +117,19 @@ def predictions_of(subject: Subject, rows: int | None = None) -> PredictionsProb
     return PredictionsProbe(sweep_of(subject), rows=rows, classes=classes_of(subject))
 
 
-def classes_of(subject: Subject) -> tuple[str, ...]:
-    """The class names in head order, as data and model were matched."""
-    return (subject.data.classes if subject.data else ()) or subject.model.classes
+def classes_of(subject: Subject, target: str = "predicted") -> tuple[str, ...]:
+    """The names of the outputs that are explained: classes in head order, as data and model were matched.
+
+    Of a target that is the model's single output, its own name; of language models and encoders none.
+    """
+    model = subject.model
+    if aim_of(target).kind != "plain":
+        return (target,)
+    if model.task == "regression":
+        return model.classes or tuple(f"output[{index}]" for index in range(model.outputs))
+    if model.task != "classification":
+        return ()
+    return (subject.data.classes if subject.data else ()) or model.classes
 
 
 @dataclass(frozen=True)

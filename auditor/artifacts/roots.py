@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from auditor.artifacts.targets import aim_of
 from auditor.needs import Live, Need, Sweep, Target
 from auditor.sources.data.batch import BatchLoader
 from auditor.sources.models.loaded import LoadedModel
@@ -105,12 +106,40 @@ class Batches(Live[BatchLoader]):
         )
 
 
+@dataclass(frozen=True)
+class AimedModel(Live[LoadedModel]):
+    """A model that gives the score of one target alone, as its single output."""
+
+    artifact: ClassVar[type] = LoadedModel
+    model: Model
+    batches: Batches
+    target: str
+
+    @property
+    def title(self) -> str:
+        """The model's name and the target."""
+        return f"{self.model.title}, {self.target}"
+
+    def needs(self) -> Mapping[str, Need[Any]]:
+        """The model, and the data: for its tokenizer, and for references."""
+        return {"model": self.model, "batches": self.batches}
+
+    def load(self, root: Path, **upstream: Any) -> LoadedModel:
+        """The view."""
+        from auditor.artifacts.aimed import aimed
+
+        return aimed(upstream["model"], upstream["batches"], aim_of(self.target))
+
+
 def sweep_of(subject: Subject, target: str = "predicted") -> Sweep:
-    """The sweep of a subject's model over its data. Raises ValueError when the check has no data."""
+    """The sweep of a subject's model over its data, where another target than a class is all that the model gives.
+
+    Raises ValueError when the check has no data.
+    """
     if subject.data is None:
         raise ValueError("a sweep needs data")
-    return Sweep(
-        model=Model(subject.model, subject.runtime),
-        batches=Batches(subject.model, subject.data, subject.runtime),
-        target=Target(target),
-    )
+    model = Model(subject.model, subject.runtime)
+    batches = Batches(subject.model, subject.data, subject.runtime)
+    if aim_of(target).kind == "plain":
+        return Sweep(model, batches, Target(target))
+    return Sweep(AimedModel(model, batches, target), batches)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from auditor.errors import UsageError
+from auditor.methods.layout import Like, axis_of, told
 
 AUTO = "auto"
 PLACES = 16
@@ -21,7 +22,6 @@ SHOWN, CHANNELS, LARGEST = 4, 16, 32
 
 _CHUNK = 4_000_000
 _GOLDEN = 0.6180339887498949
-_LAST = (nn.Linear, nn.LayerNorm, nn.Embedding)
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class _Watch:
     wanted: dict[str, frozenset[str]]
     mask: Tensor | None
     found: dict[str, dict[str, Seen]]
-    like: tuple[int, int] = (1, 0)
+    like: Like = (1, 0)
     runs: dict[str, int] = field(default_factory=dict)
 
     def hook(self, name: str) -> Callable[[nn.Module, Any, Any], None]:
@@ -114,7 +114,7 @@ class _Watch:
             first = output[0] if isinstance(output, tuple) and output else output
             if not isinstance(first, Tensor) or not first.is_floating_point() or first.ndim < 2 or not len(first):
                 return
-            self.like = _units_axis(part, first) or self.like
+            self.like = told(part, first) or self.like
             patterns = [pattern for pattern, names in self.wanted.items() if name in names]
             if patterns:
                 self.note(name, patterns, first.detach())
@@ -125,32 +125,17 @@ class _Watch:
         """Sum up one run of a layer."""
         self.runs[name] = self.runs.get(name, 0) + 1
         label = name if self.runs[name] == 1 else f"{name} (run {self.runs[name]})"
-        axis = self._axis(output)
+        axis = axis_of(output, self.like)
         moved = output.movedim(axis, 1)
         seen = summed_up(moved if moved.ndim > 2 else moved[:, :, None], self._own(output, axis))
         for pattern in patterns:
             self.found[pattern][label] = seen
-
-    def _axis(self, output: Tensor) -> int:
-        axis, width = self.like
-        for candidate in (axis, 1, output.ndim - 1):
-            if output.shape[candidate % output.ndim] == width:
-                return candidate % output.ndim
-        return output.ndim - 1 if output.ndim == 3 else 1
 
     def _own(self, output: Tensor, axis: int) -> Tensor | None:
         mask = self.mask
         if mask is None or output.ndim != 3 or axis != 2 or output.shape[:2] != mask.shape:
             return None
         return mask.bool()
-
-
-def _units_axis(part: nn.Module, output: Tensor) -> tuple[int, int] | None:
-    """Where a layer that knows it has its units, and how many: a Linear last, a convolution or BatchNorm second."""
-    if isinstance(part, _LAST):
-        return -1, output.shape[-1]
-    conv = isinstance(part, nn.modules.conv._ConvNd | nn.modules.batchnorm._NormBase | nn.GroupNorm)
-    return (1, output.shape[1]) if conv else None
 
 
 def _is_leaf(part: nn.Module) -> bool:

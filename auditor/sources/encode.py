@@ -75,7 +75,7 @@ class Texts:
         found = self.tokenizer(
             list(raws), padding=True, truncation=True, max_length=self.max_length, return_tensors="pt"
         )
-        return self._asked(dict(found)) if self.task in ("causal_lm", "masked_lm") else dict(found)
+        return self._asked(dict(found)) if self.is_language_model else dict(found)
 
     def _asked(self, found: "dict[str, torch.Tensor]") -> "dict[str, torch.Tensor]":
         """With the place of each text where a language model is read, and a mask there where it needs one."""
@@ -90,6 +90,11 @@ class Texts:
         last = torch.where(own & ~special, places, 0).argmax(dim=1)
         position = torch.where(masked.any(dim=1), masked.int().argmax(dim=1), last)
         return {**found, IDS: ids.scatter(1, position[:, None], self.mask_id), POSITION: position}
+
+    @property
+    def is_language_model(self) -> bool:
+        """Whether the model's outputs are the tokens of its vocabulary."""
+        return self.task in ("causal_lm", "masked_lm")
 
     @property
     def mask_id(self) -> int:

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from auditor.artifacts.asking import asking, refusal
 from auditor.artifacts.class_maps import ClassMaps, ClassMapsNeed
-from auditor.artifacts.targets import TargetName
+from auditor.artifacts.targets import TargetName, aim_of, misfit
 from auditor.blocks import Heatmap
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Evidence, Metric
@@ -55,7 +55,9 @@ class ClassSensitivity(Check):
 
     def applies(self, subject: Subject) -> str | None:
         """Pictures and texts of more than two classes, by a method with a sign."""
-        reason = refusal(subject, "class sensitivity")
+        if aim_of(self.target).kind != "plain":
+            return "class sensitivity compares classes: the target is predicted, label or class:K"
+        reason = refusal(subject, "class sensitivity") or misfit(subject, self.target)
         if reason is None and subject.model.modality == "tabular":
             return "class sensitivity compares maps of pictures and texts, and the model takes rows of a table"
         if reason is None and subject.model.outputs < 3:

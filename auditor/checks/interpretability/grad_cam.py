@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from auditor.artifacts.asking import refusal
 from auditor.artifacts.attributions import Attributions
 from auditor.artifacts.explanations import maps_of
 from auditor.artifacts.pictures import overlays
@@ -56,12 +57,10 @@ class GradCam(Check):
     target: TargetName = "predicted"
 
     def applies(self, subject: Subject) -> str | None:
-        """Picture classifiers with data."""
-        if subject.data is None:
-            return "Grad-CAM needs a data set"
+        """Models of pictures that have the target, with data."""
         if subject.model.modality != "image":
             return f"Grad-CAM explains pictures, and the model takes {subject.model.modality} inputs"
-        return None if subject.model.task == "classification" else f"the model's task is {subject.model.task}"
+        return refusal(subject, "Grad-CAM", self.target)
 
     def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
         """The maps of one layer."""

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from auditor.artifacts.asking import refusal
 from auditor.artifacts.attributions import Attributions
 from auditor.artifacts.explanations import maps_of
 from auditor.artifacts.pictures import overlays
@@ -51,10 +52,8 @@ class Saliency(Check):
     target: TargetName = "predicted"
 
     def applies(self, subject: Subject) -> str | None:
-        """Classifiers with data, of any modality."""
-        if subject.data is None:
-            return "saliency needs a data set"
-        return None if subject.model.task == "classification" else f"the model's task is {subject.model.task}"
+        """Models that have the target, with data, of any modality."""
+        return refusal(subject, "saliency", self.target)
 
     def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
         """The maps."""
@@ -94,7 +93,7 @@ def _shown(maps: Attributions) -> AnyBlock:
         )  # fmt: skip
         return TokenMap(title="What the score reacts to", reading="Dark tokens move the score most.", texts=texts)
     columns = sorted(enumerate(maps.maps.reshape(len(maps.maps), -1).T), key=lambda pair: -pair[1].mean())[:30]
-    bars = tuple(_bar(f"column {index + 1}", values.tolist()) for index, values in columns)
+    bars = tuple(_bar(maps.explained.column(index), values.tolist()) for index, values in columns)
     reading = "Mean absolute gradient of each column over the examples, with a 95% interval; the strongest first."
     return Bars(title="What the score reacts to", reading=reading, x_label="mean absolute gradient", bars=bars)
 

@@ -49,7 +49,7 @@ class Sensitivity(Check):
 
     def applies(self, subject: Subject) -> str | None:
         """Classifiers with data."""
-        return refusal(subject, "sensitivity")
+        return refusal(subject, "sensitivity", self.target)
 
     def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
         """The largest change of each map."""
