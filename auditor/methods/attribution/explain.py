@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor
 
 from auditor.errors import UsageError
+from auditor.methods.attention.maps import AttentionRollout, GradientAttention
 from auditor.methods.attribution.asked import Asked
 from auditor.methods.attribution.grad_cam import GradCam
 from auditor.methods.attribution.input_x_gradient import InputXGradient
@@ -15,8 +16,17 @@ from auditor.methods.attribution.saliency import Saliency
 from auditor.methods.attribution.smoothgrad import SmoothGrad
 
 METHODS: dict[str, Callable[..., Method]] = {
-    method.name: method for method in (Saliency, InputXGradient, SmoothGrad, IntegratedGradients, GradCam)
-}  # fmt: skip
+    method.name: method
+    for method in (
+        Saliency,
+        InputXGradient,
+        SmoothGrad,
+        IntegratedGradients,
+        GradCam,
+        AttentionRollout,
+        GradientAttention,
+    )
+}
 
 
 def method_of(name: str, **options: Any) -> Method:

@@ -1,0 +1,1 @@
+"""Attention: what a transformer's heads attend to, what flows through them, and what they do to the answer."""
