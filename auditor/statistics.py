@@ -175,6 +175,31 @@ def grouped(values: "ArrayLike", groups: Sequence[str]) -> tuple[float, float, i
     return mean, sd, n
 
 
+def grouped_difference(values: "ArrayLike", inside: "ArrayLike", groups: Sequence[str]) -> tuple[float, float, int]:
+    """Moments of mean(values outside) - mean(values inside) when whole groups were drawn, both means being ratios.
+
+    Linearized: group g contributes (t_g - mean m_g) / M of the rest less that of the inside (totals t, sizes m, M all
+    rows of the side). n = the groups of the side that has fewer, and sd is scaled so that sd / sqrt(n) is the standard
+    error. Cochran, Sampling Techniques (1977), section 6.
+    """
+    import numpy as np
+
+    column, within = np.asarray(values, dtype=np.float64), np.asarray(inside, dtype=bool)
+    labels = np.unique(np.asarray(groups), return_inverse=True)[1].ravel()
+    if within.all() or not within.any():
+        raise ValueError("grouped_difference: expected rows both inside and outside")
+    means, shares, present = [], [], []
+    for side in (~within, within):
+        sizes = np.bincount(labels[side], minlength=int(labels.max()) + 1)
+        totals = np.bincount(labels[side], weights=column[side], minlength=len(sizes))
+        means.append(float(column[side].mean()))
+        shares.append((totals - means[-1] * sizes) / side.sum())
+        present.append(int((sizes > 0).sum()))
+    count, n = len(shares[0]), min(present)
+    _, sd, _ = moments(count * (shares[0] - shares[1]))
+    return means[0] - means[1], sd * sqrt(n / count), n
+
+
 def paired(a: "ArrayLike", b: "ArrayLike") -> tuple[float, float, int]:
     """Moments of the differences a - b of two columns of the same length."""
     import numpy as np

@@ -16,6 +16,10 @@ DescribeData = Callable[[DataEntry, Path], DataRef]
 Match = Callable[[ModelRef, DataRef], DataRef]
 
 
+OUTSIDE = "ood"
+"""The parameter of a check that names data from outside the task."""
+
+
 @dataclass(frozen=True)
 class Described:
     """What the spec names, described: models and data by name, and the subject of each check by id."""
@@ -84,13 +88,21 @@ class _Desk:
             self._matched[pair] = self._using.match(model, self.data(name))
         return self._matched[pair]
 
+    def _other(self, model: ModelRef, parameter: str, name: str) -> DataRef:
+        """A further data set. Data from outside the task (`ood`) have no class of the model, whatever their labels."""
+        if parameter != OUTSIDE:
+            return self.matched(model, name)
+        return self._using.match(
+            model, self.data(name).model_copy(update={"labelled": False, "counts": {}, "classes": ()})
+        )
+
     def subject(self, entry: CheckEntry) -> Subject:
         """What one check looks at."""
         model = self.model(entry.model)
         return Subject(
             model=model,
             data=self.matched(model, entry.data) if entry.data else None,
-            others={name: self.matched(model, each) for name, each in entry.others.items()},
+            others={name: self._other(model, name, each) for name, each in entry.others.items()},
             against=tuple(self.model(each) for each in entry.against),
             runtime=runtime_of(self._spec.run, model.modality),
         )

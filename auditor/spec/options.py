@@ -94,6 +94,7 @@ class TableOptions(DataOptions):
     text: str | None = Field(None, description="Column of the texts.")
     features: tuple[str, ...] | None = Field(None, description="Columns of numbers; default: all others.")
     label: str | None = Field(None, description="Column of the labels; language models and encoders need none.")
+    slices: tuple[str, ...] | None = Field(None, description="Columns that name parts of the data to look into.")
 
 
 class CsvOptions(TableOptions):

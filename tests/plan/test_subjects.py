@@ -90,3 +90,14 @@ def test_the_runtime_follows_fixed_rules():
 def test_a_precision_that_nothing_computes_in_is_refused():
     with pytest.raises(SourceError, match="bfloat16 is not in this version"):
         runtime_of(RunSettings(precision="bfloat16"), "image")
+
+
+def test_data_from_outside_the_task_are_taken_without_their_labels(tmp_path: Path) -> None:
+    desk = Desk()
+    checks = (CheckEntry(id="one", use="x", model="base", data="eval", others={"ood": "train"}),)
+    models = {"base": ModelEntry(name="base", source="factory")}
+    data = {name: DataEntry(name=name, source="csv") for name in ("train", "eval")}
+    spec = Spec(name="s", models=models, data=data, checks=checks)
+    subject = resolve(spec, tmp_path, desk.sources).subjects["one"]
+    assert not subject.others["ood"].labelled
+    assert subject.data is not None and subject.data.labelled

@@ -143,3 +143,19 @@ def _attempt(path: Path) -> list[Any]:
     except SourceError as error:
         assert "not a sound Parquet file" in error.message
         return []
+
+
+@pytest.mark.parametrize("source", ["csv", "jsonl", "parquet"])
+def test_columns_named_as_slices_are_no_inputs_and_follow_their_rows(root: Path, source: str) -> None:
+    ref = described(root, source, path=f"rows.{source}", label="stars", slices=["review"])
+    assert ref.columns == ("age", "size")
+    dataset = data.load(ref, root)
+    assert dataset.slices == {"review": tuple(row["review"] for row in ROWS)}
+    assert dataset.without([1], ()).slices == {"review": (ROWS[0]["review"], ROWS[2]["review"])}
+    sampled = data.load(
+        described(root, source, path=f"rows.{source}", text="review", slices=["age"], sample={"n": 2}), root
+    )
+    kept = {row["review"]: str(row["age"]) for row in ROWS}
+    assert sampled.slices["age"] == tuple(kept[sampled.fetch(row)] for row in range(2))
+    with pytest.raises(SourceError, match=r"slices\.0: no column 'sight'"):
+        described(root, source, path=f"rows.{source}", text="review", slices=["sight"])

@@ -69,10 +69,8 @@ class Uncertainty(Check):
     )
 
     def applies(self, subject: Subject) -> str | None:
-        """Classifiers with data."""
-        if subject.data is None:
-            return "uncertainty needs a data set"
-        return None if subject.model.task == "classification" else f"the model's task is {subject.model.task}"
+        """Classifiers with labelled data."""
+        return "uncertainty needs a data set" if subject.data is None else subject.is_no_labelled_classifier()
 
     def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
         """The predictions, and those on the `ood` data where it is given."""

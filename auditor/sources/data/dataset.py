@@ -1,8 +1,8 @@
 """Dataset: the used rows of a data set, read and checked, whatever their source."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from auditor.errors import SourceError
@@ -28,8 +28,8 @@ class Dataset:
     """The used rows. `fetch(i)` gives row i raw: a Pillow picture, a text, a row of numbers, or an input array.
 
     labels: as found in the data, all "" where it has none; groups: the unit of resampling, "" without; examples:
-    sha256 of each row's content.
-    left_out: rows that could not be read.
+    sha256 of each row's content. left_out: rows that could not be read. slices: columns that name parts of the data,
+    each with its value in every row.
     """
 
     ref: DataRef
@@ -38,6 +38,7 @@ class Dataset:
     examples: tuple[str, ...]
     fetch: Callable[[int], Any]
     left_out: tuple[LeftOut, ...] = ()
+    slices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -67,6 +68,7 @@ class Dataset:
             examples=tuple(self.examples[row] for row in kept),
             fetch=lambda row: self.fetch(kept[row]),
             left_out=left_out,
+            slices={name: tuple(values[row] for row in kept) for name, values in self.slices.items()},
         )
 
 

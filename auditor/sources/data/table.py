@@ -53,6 +53,7 @@ class _Columns:
     inputs: list[tuple[str, ...]] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
+    slices: list[tuple[str, ...]] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
 
 
@@ -91,6 +92,10 @@ def load(ref: DataRef, root: Path, options: TableOptions, reader: Reader) -> Dat
         examples=tuple(hashlib.sha256("\x1f".join(values).encode()).hexdigest() for values in inputs),
         fetch=fetch,
         left_out=tuple(columns.left_out),
+        slices={
+            column: tuple(columns.slices[row][place] for row in rows)
+            for place, column in enumerate(options.slices or ())
+        },
     )
 
 
@@ -123,11 +128,12 @@ class _Places:
     label: int | None
     group: int | None
     numbers: bool
+    slices: tuple[int, ...] = ()
 
     @property
     def beside(self) -> Iterator[int]:
-        """Label and group, where there are."""
-        return (place for place in (self.label, self.group) if place is not None)
+        """Label, group and slices, where there are."""
+        return (place for place in (self.label, self.group, *self.slices) if place is not None)
 
 
 def _places(header: list[str], options: TableOptions, name: str) -> _Places:
@@ -151,13 +157,14 @@ def _places(header: list[str], options: TableOptions, name: str) -> _Places:
 
     label = None if options.label is None else place(options.label, "label")
     group = None if options.group is None else place(options.group, "group")
+    slices = tuple(place(column, "slices", index) for index, column in enumerate(options.slices or ()))
     if options.text is not None:
-        return _Places((place(options.text, "text"),), label, group, numbers=False)
+        return _Places((place(options.text, "text"),), label, group, numbers=False, slices=slices)
     if options.features is not None:
         inputs = tuple(place(column, "features", index) for index, column in enumerate(options.features))
     else:
-        inputs = tuple(index for index in range(len(header)) if index not in (label, group))
-    return _Places(inputs, label, group, numbers=True)
+        inputs = tuple(index for index in range(len(header)) if index not in (label, group, *slices))
+    return _Places(inputs, label, group, numbers=True, slices=slices)
 
 
 def _listed(header: list[str]) -> str:
@@ -180,6 +187,7 @@ def _take(row: dict[int, str], header: list[str], places: _Places, columns: _Col
     columns.inputs.append(values)
     columns.labels.append(label)
     columns.groups.append(group)
+    columns.slices.append(tuple(row[place] for place in places.slices))
 
 
 def _is_finite(value: str) -> bool:
