@@ -24,11 +24,18 @@ def digits(rows: int = 64) -> Subject:
     return Subject(model=ref, data=found, runtime=Runtime(batch_size=16))
 
 
-def make(need: Need[Any], root: Path = ASSETS) -> Any:
-    """The artifact of a need; a failure is an assertion that names it."""
+def make(need: Need[Any], root: Path = ASSETS, made: dict[str, Any] | None = None) -> Any:
+    """The artifact of a need, each made once a call; a failure is an assertion that names it."""
+    made = {} if made is None else made
+    if need.key not in made:
+        made[need.key] = _make(need, root, made)
+    return made[need.key]
+
+
+def _make(need: Need[Any], root: Path, made: dict[str, Any]) -> Any:
     if hasattr(need, "load"):
         return need.load(root)
-    upstream = {name: make(each, root) for name, each in need.needs().items()}
+    upstream = {name: make(each, root, made) for name, each in need.needs().items()}
     if isinstance(need, Probe):
         found = sweep([need], upstream["model"], upstream["batches"])[need.key]
         assert isinstance(found, need.artifact), found
@@ -38,4 +45,5 @@ def make(need: Need[Any], root: Path = ASSETS) -> Any:
 
 def evidence(check: Check, subject: Subject, root: Path = ASSETS, **more: Any) -> Evidence:
     """What a check finds on a subject."""
-    return check.measure(**{name: make(need, root) for name, need in check.needs(subject).items()}, **more)
+    made: dict[str, Any] = {}
+    return check.measure(**{name: make(need, root, made) for name, need in check.needs(subject).items()}, **more)

@@ -1,0 +1,96 @@
+"""Doubtful labels: what a probe that never saw a label confidently says instead (confident learning)."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FOLDS, COMPONENTS, PER_CLASS = 5, 64, 20
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+def large_enough(labels: Ints) -> Ints:
+    """Rows whose class has at least 20 examples: with fewer a probe's doubt says nothing."""
+    names, counts = np.unique(labels, return_counts=True)
+    return np.flatnonzero(np.isin(labels, names[counts >= PER_CLASS]))
+
+
+def folds(labels: Ints, groups: Sequence[str], seed: int) -> list[tuple[Ints, Ints]]:
+    """Five times (rows to fit, rows held out), the shares of the labels kept; whole groups are held out together."""
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    if not groups or len(set(groups)) < FOLDS:
+        found = StratifiedKFold(FOLDS, shuffle=True, random_state=seed % 2**32).split(labels, labels)
+    else:
+        grouped = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=seed % 2**32)
+        found = grouped.split(labels, labels, np.unique(np.asarray(groups), return_inverse=True)[1])
+    return [(fit, held) for fit, held in found if len(held) and len(np.unique(labels[fit])) > 1]
+
+
+def standardized(features: Floats) -> Floats:
+    """Columns of mean 0 and standard deviation 1; those without spread become 0."""
+    spread = features.std(axis=0)
+    found: Floats = (features - features.mean(axis=0)) / np.where(spread > 1e-12, spread, np.inf)
+    return found
+
+
+def reduced(features: Floats, seed: int) -> Floats:
+    """Standardized columns, or where there are more than 64 their first 64 principal components, of comparable size."""
+    standard = standardized(features)
+    if standard.shape[1] <= COMPONENTS:
+        return standard
+    from sklearn.decomposition import PCA
+
+    count = min(COMPONENTS, len(features) - 1)
+    found: Floats = PCA(count, svd_solver="randomized", random_state=seed % 2**32).fit_transform(standard)
+    found /= found.std(axis=0)[0]
+    return found
+
+
+def out_of_fold(features: Floats, labels: Ints, groups: Sequence[str], seed: int) -> Floats:
+    """p(class | features) of each row by a logistic regression fitted on the other folds: [n, classes that occur].
+
+    features [n, d]; labels [n]. Rows that no fold holds out (too few groups) keep the shares of the classes.
+    """
+    names, index = np.unique(labels, return_inverse=True)
+    table = reduced(features, seed)
+    found = np.tile(np.bincount(index) / len(index), (len(labels), 1))
+    for fit, held in folds(index.astype(np.int64), groups, seed):
+        model = fitted(table[fit], index[fit].astype(np.int64))
+        row = np.zeros((len(held), len(names)))
+        row[:, model.classes_] = model.predict_proba(table[held])
+        found[held] = row
+    return found
+
+
+def confident_disagreement(shares: Floats, labels: Ints) -> NDArray[np.bool_]:
+    """Which rows are confidently given another class than their label.
+
+    shares [n, classes that occur], out of fold. A class is a candidate of a row where its share is at least the mean
+    share of that class among the rows labelled so; the row disagrees when its likeliest candidate is not its label.
+    Northcutt, Jiang and Chuang, Confident learning, Journal of Artificial Intelligence Research 70 (2021).
+
+    >>> shares = np.array([[.9, .1], [.8, .2], [.1, .9], [.95, .05]])
+    >>> confident_disagreement(shares, np.array([0, 0, 1, 1])).tolist()
+    [False, False, False, True]
+    """
+    names, index = np.unique(labels, return_inverse=True)
+    threshold = np.array([shares[index == column, column].mean() for column in range(len(names))])
+    candidate = np.where(shares >= threshold, shares, -1.0)
+    guess = candidate.argmax(axis=1)
+    found: NDArray[np.bool_] = (candidate.max(axis=1) >= 0) & (guess != index)
+    return found
+
+
+def fitted(table: Floats, labels: Ints) -> Any:
+    """A logistic regression of standardized features, lightly held back."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a probe that is nearly fitted is good enough
+        return LogisticRegression(C=0.1, max_iter=300).fit(table, labels)
