@@ -37,6 +37,13 @@ class Attributions:
         """What the reader must know of how they were computed."""
         return replace(self.explained, halved=self.explained.halved + self.halved).notes()
 
+    @property
+    def without_order(self) -> "NDArray[np.bool_]":
+        """Which maps have the same value everywhere, [n]: nothing in them comes before anything else."""
+        import numpy as np
+
+        return np.array([np.ptp(row.ravel()[:size]) == 0 for row, size in zip(self.maps, self.lengths, strict=True)])
+
 
 @dataclass
 class Lines:

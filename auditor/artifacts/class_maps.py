@@ -72,12 +72,5 @@ def _compared(found: list[Any], explained: Explained) -> ClassMaps:
         for b in range(a + 1, k):
             pair = signed_rank_correlation(found[a].maps, found[b].maps, found[a].lengths)
             correlation[:, a, b] = correlation[:, b, a] = pair.values
-    flat = [_without_order(each) for each in found]
+    flat = [each.without_order for each in found]
     return ClassMaps(correlation, np.stack(flat, axis=1), explained)
-
-
-def _without_order(found: Any) -> Any:
-    """Which maps are the same everywhere."""
-    import numpy as np
-
-    return np.array([np.ptp(row.ravel()[:size]) == 0 for row, size in zip(found.maps, found.lengths, strict=True)])

@@ -8,6 +8,7 @@ from torch import Tensor
 from auditor.errors import UsageError
 from auditor.methods.attention.maps import AttentionRollout, GradientAttention
 from auditor.methods.attribution.asked import Asked
+from auditor.methods.attribution.edges import Edges
 from auditor.methods.attribution.grad_cam import GradCam
 from auditor.methods.attribution.input_x_gradient import InputXGradient
 from auditor.methods.attribution.integrated_gradients import IntegratedGradients
@@ -15,18 +16,17 @@ from auditor.methods.attribution.method import Context, Maps, Method
 from auditor.methods.attribution.saliency import Saliency
 from auditor.methods.attribution.smoothgrad import SmoothGrad
 
-METHODS: dict[str, Callable[..., Method]] = {
-    method.name: method
-    for method in (
-        Saliency,
-        InputXGradient,
-        SmoothGrad,
-        IntegratedGradients,
-        GradCam,
-        AttentionRollout,
-        GradientAttention,
-    )
-}
+_ALL: tuple[type[Method], ...] = (
+    Saliency,
+    InputXGradient,
+    SmoothGrad,
+    IntegratedGradients,
+    GradCam,
+    AttentionRollout,
+    GradientAttention,
+    Edges,
+)
+METHODS: dict[str, Callable[..., Method]] = {method.name: method for method in _ALL}
 
 
 def method_of(name: str, **options: Any) -> Method:
