@@ -14,6 +14,9 @@ from auditor.errors import UsageError
 from auditor.methods.layout import Like, axis_of, told
 
 AUTO = "auto"
+HEAD = "head-input"
+"""The pattern that means what enters the last linear layer (or 1 x 1 convolution) to run: what the head decides on."""
+
 PLACES = 16
 """Places of an example at which units are compared with each other."""
 
@@ -47,10 +50,12 @@ def units_of(module: nn.Module, pattern: str) -> tuple[str, ...]:
     """Names of the layers that a pattern means, in the module's order.
 
     auto: outputs of nonlinearities (modules, not functions), and of blocks (the members of a Sequential or ModuleList
-    that have parts of their own); if there are none, of all parts that have none of their own. Any other pattern is
-    a glob over dotted names: `layer1.*`. Raises UsageError where it matches nothing.
+    that have parts of their own); if there are none, of all parts that have none of their own. head-input: what may
+    be the head. Any other pattern is a glob over dotted names: `layer1.*`. UsageError where it matches nothing.
     """
     named = [(name, part) for name, part in module.named_modules() if name]
+    if pattern == HEAD:
+        return tuple(name for name, part in named if _head_axis(part) is not None)
     if pattern == AUTO:
         chosen = [name for name, part in named if _is_nonlinearity(part)]
         chosen += [f"{name}.{child}" for name, part in [("", module), *named] for child in _blocks(part)]
@@ -67,8 +72,9 @@ def units_of(module: nn.Module, pattern: str) -> tuple[str, ...]:
 def watched(module: nn.Module, patterns: frozenset[str], inputs: Any) -> Iterator[dict[str, dict[str, Seen]]]:
     """While open, runs of the layers that the patterns mean are summed up: pattern -> layer -> what was seen.
 
-    A layer that runs again is another entry, `name (run 2)`. Outputs that are not floating-point tensors with at
-    least one unit are passed over. Nothing is changed or kept of the module; hooks are removed whatever happens.
+    A layer that runs again is another entry, `name (run 2)`. Of head-input there is one entry, by the head's name.
+    Outputs that are not floating-point tensors with at least one unit are passed over. Nothing is changed or kept of
+    the module; hooks are removed whatever happens.
     """
     found: dict[str, dict[str, Seen]] = {pattern: {} for pattern in patterns}
     if not patterns:
@@ -79,6 +85,7 @@ def watched(module: nn.Module, patterns: frozenset[str], inputs: Any) -> Iterato
     handles = [part.register_forward_hook(watch.hook(name)) for name, part in module.named_modules() if name]
     try:
         yield found
+        watch.finish()
     finally:
         for handle in handles:
             handle.remove()
@@ -106,6 +113,7 @@ class _Watch:
     found: dict[str, dict[str, Seen]]
     like: Like = (1, 0)
     runs: dict[str, int] = field(default_factory=dict)
+    head: tuple[str, Tensor, int] | None = None
 
     def hook(self, name: str) -> Callable[[nn.Module, Any, Any], None]:
         """The hook of one layer."""
@@ -115,7 +123,10 @@ class _Watch:
             if not isinstance(first, Tensor) or not first.is_floating_point() or first.ndim < 2 or not len(first):
                 return
             self.like = told(part, first) or self.like
-            patterns = [pattern for pattern, names in self.wanted.items() if name in names]
+            axis = _head_axis(part)
+            if HEAD in self.wanted and axis is not None and args:
+                self.head = (name, args[0].detach(), axis % args[0].ndim)
+            patterns = [pattern for pattern, names in self.wanted.items() if name in names and pattern != HEAD]
             if patterns:
                 self.note(name, patterns, first.detach())
 
@@ -125,17 +136,32 @@ class _Watch:
         """Sum up one run of a layer."""
         self.runs[name] = self.runs.get(name, 0) + 1
         label = name if self.runs[name] == 1 else f"{name} (run {self.runs[name]})"
-        axis = axis_of(output, self.like)
-        moved = output.movedim(axis, 1)
-        seen = summed_up(moved if moved.ndim > 2 else moved[:, :, None], self._own(output, axis))
+        seen = self._summed(output, axis_of(output, self.like))
         for pattern in patterns:
             self.found[pattern][label] = seen
+
+    def finish(self) -> None:
+        """Sum up what entered the head."""
+        if self.head is not None:
+            name, entered, axis = self.head
+            self.found[HEAD][name] = self._summed(entered, axis)
+
+    def _summed(self, values: Tensor, axis: int) -> Seen:
+        moved = values.movedim(axis, 1)
+        return summed_up(moved if moved.ndim > 2 else moved[:, :, None], self._own(values, axis))
 
     def _own(self, output: Tensor, axis: int) -> Tensor | None:
         mask = self.mask
         if mask is None or output.ndim != 3 or axis != 2 or output.shape[:2] != mask.shape:
             return None
         return mask.bool()
+
+
+def _head_axis(part: nn.Module) -> int | None:
+    """Where the units of its input are, of what may be a head; else None."""
+    if isinstance(part, nn.Linear):
+        return -1
+    return 1 if isinstance(part, nn.Conv2d) and part.kernel_size == (1, 1) else None
 
 
 def _is_leaf(part: nn.Module) -> bool:
