@@ -70,7 +70,7 @@ class PermutationImportance(Check):
         if subject.data is None:
             return "permutation importance needs a data set"
         task = subject.model.task
-        return None if task in ("classification", "regression") else f"the model's task is {task}"
+        return subject.lacks_labels() if task in ("classification", "regression") else f"the model's task is {task}"
 
     def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
         """The rises of the loss."""

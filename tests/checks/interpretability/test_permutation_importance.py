@@ -107,6 +107,8 @@ def test_where_it_applies() -> None:
     subject = healthy.trained("digits").subject
     assert PermutationImportance().applies(subject) is None
     assert "data" in str(PermutationImportance().applies(subject.model_copy(update={"data": None})))
+    bare = subject.data.model_copy(update={"labelled": False})
+    assert "labels" in str(PermutationImportance().applies(subject.model_copy(update={"data": bare})))
     causal = subject.model.model_copy(update={"task": "causal_lm"})
     assert "causal_lm" in str(PermutationImportance().applies(subject.model_copy(update={"model": causal})))
 
