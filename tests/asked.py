@@ -36,7 +36,8 @@ class Net:
 
     def gradient_inputs(self, inputs: Any) -> tuple[Tensor, Any]:
         if isinstance(inputs, Mapping):
-            leaf = self.module.embed(inputs["input_ids"]).detach().requires_grad_(True)
+            own = inputs["inputs_embeds"] if "inputs_embeds" in inputs else self.module.embed(inputs["input_ids"])
+            leaf = own.detach().clone().requires_grad_(True)
             return leaf, {**inputs, "inputs_embeds": leaf}
         leaf = inputs.detach().clone().requires_grad_(True)
         return leaf, leaf

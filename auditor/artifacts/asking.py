@@ -42,9 +42,9 @@ class Asking(Derived[T_co]):
         """Inputs, targets and context of each batch; every batch draws from a seed of its own."""
         from dataclasses import replace
 
-        loader = upstream["batches"]
-        context = context_of(loader, self.draw_seed(self.run_seed))
-        for number, (inputs, targets) in enumerate(batches_of(loader, upstream["explained"])):
+        loader, explained = upstream["batches"], upstream["explained"]
+        context = context_of(loader, self.draw_seed(self.run_seed), explained)
+        for number, (inputs, targets) in enumerate(batches_of(loader, explained)):
             yield inputs, targets, replace(context, seed=(context.seed + number) % 2**63)
 
 

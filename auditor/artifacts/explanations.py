@@ -1,7 +1,7 @@
 """Explanations: the maps of any method by its name; those that need more than one pass are built example by example."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from auditor.artifacts.attributions import (
@@ -54,14 +54,11 @@ class AttributionsNeed(Derived[Attributions]):
 
     def build(self, *args: Any, **upstream: Any) -> Attributions:
         """The maps, batch by batch."""
-        import numpy as np
-
         from auditor.methods.attribution.explain import method_of
 
         model, loader, explained = upstream["model"], upstream["batches"], upstream["explained"]
         method = method_of(self.method, **dict(self.options))
-        spread = 0.0 if explained.scores is None else float(np.std(explained.scores))
-        context, lines = replace(context_of(loader, self.draw_seed(self.run_seed)), spread=spread), Lines()
+        context, lines = context_of(loader, self.draw_seed(self.run_seed), explained), Lines()
         for inputs, targets in batches_of(loader, explained):
             lines.add(method.maps(model, inputs, targets, context), inputs)
         return lines.result(explained)
@@ -80,12 +77,16 @@ def batches_of(loader: Any, explained: Explained) -> Any:
         yield take(batch.inputs, slice(0, kept)), targets
 
 
-def context_of(loader: Any, seed: int) -> Any:
-    """What a method may need of the data: token ids of texts, background rows of tables."""
+def context_of(loader: Any, seed: int, explained: Explained | None = None) -> Any:
+    """What a method may need of the data: token ids of texts, background rows of tables, how far scores spread."""
+    import numpy as np
+
     from auditor.methods.attribution.method import Context
     from auditor.sources.encode import Columns, Texts
 
     plain: dict[str, Any] = {"seed": seed, "batch_size": loader.batch_size}
+    if explained is not None and explained.scores is not None:
+        plain["spread"] = float(np.std(explained.scores))
     if isinstance(loader.encoder, Texts):
         tokenizer = loader.encoder.tokenizer
         first = next(each for each in (tokenizer.mask_token_id, tokenizer.unk_token_id, -1) if each is not None)

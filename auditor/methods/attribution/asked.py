@@ -18,7 +18,10 @@ class Asked(Protocol):
         """One column a target: [n, outputs]."""
 
     def gradient_inputs(self, inputs: Any) -> tuple[Tensor, Any]:
-        """The leaf where a gradient is taken, and inputs through which it reaches the logits."""
+        """The leaf where a gradient is taken, and inputs through which it reaches the logits.
+
+        Inputs that were moved there keep where they are.
+        """
 
 
 def count(inputs: Any) -> int:
@@ -53,23 +56,13 @@ def moved(model: Asked, inputs: Any, change: Callable[[Tensor], Tensor]) -> Any:
     return {name: fresh if value is leaf else value for name, value in ready.items()}
 
 
-def at(model: Asked, inputs: Any, values: Tensor | None) -> tuple[Tensor, Any]:
-    """Leaf and inputs as gradient_inputs gives them; the leaf holds `values` instead where they are given."""
-    leaf, ready = model.gradient_inputs(inputs)
-    if values is not None:
-        with torch.no_grad():
-            leaf.copy_(values)
-    return leaf, ready
-
-
-def gradient(model: Asked, inputs: Any, targets: Tensor, values: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+def gradient(model: Asked, inputs: Any, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Scores [n], and leaf and its gradient: pictures [n, c, h, w], token embeddings [n, t, w], rows [n, columns].
 
-    values: what the leaf holds instead of the inputs' own. In eval mode rows do not see each other, so the gradient
-    of the sum of scores holds each row's own gradient.
+    In eval mode rows do not see each other, so the gradient of the sum of scores holds each row's own gradient.
     """
     with torch.enable_grad():
-        leaf, ready = at(model, inputs, values)
+        leaf, ready = model.gradient_inputs(inputs)
         found = chosen(model.logits(ready.clone() if ready is leaf else ready), targets)
         (slope,) = torch.autograd.grad(found.sum(), leaf)
     return found.detach(), leaf.detach(), slope

@@ -10,9 +10,13 @@ from auditor.methods.attention.maps import AttentionRollout, GradientAttention
 from auditor.methods.attribution.asked import Asked
 from auditor.methods.attribution.edges import Edges
 from auditor.methods.attribution.grad_cam import GradCam
+from auditor.methods.attribution.guided_backprop import GuidedBackprop
 from auditor.methods.attribution.input_x_gradient import InputXGradient
 from auditor.methods.attribution.integrated_gradients import IntegratedGradients
 from auditor.methods.attribution.method import Context, Maps, Method
+from auditor.methods.attribution.occlusion import Occlusion
+from auditor.methods.attribution.random_map import Random
+from auditor.methods.attribution.rise import Rise
 from auditor.methods.attribution.saliency import Saliency
 from auditor.methods.attribution.smoothgrad import SmoothGrad
 
@@ -22,8 +26,12 @@ _ALL: tuple[type[Method], ...] = (
     SmoothGrad,
     IntegratedGradients,
     GradCam,
+    Occlusion,
+    Rise,
     AttentionRollout,
     GradientAttention,
+    GuidedBackprop,
+    Random,
     Edges,
 )
 METHODS: dict[str, Callable[..., Method]] = {method.name: method for method in _ALL}

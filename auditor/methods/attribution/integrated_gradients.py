@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from auditor.errors import NotApplicable
-from auditor.methods.attribution.asked import Asked, at, count, take
+from auditor.methods.attribution.asked import Asked, count, moved, take
 from auditor.methods.attribution.input_x_gradient import in_places
 from auditor.methods.attribution.method import Context, Maps, own_words, without_padding
 from auditor.methods.attribution.perturb import Forwards
@@ -66,7 +66,9 @@ def baseline_of(model: Asked, inputs: Any, leaf: Tensor, baseline: Baseline, con
 def _of_texts(model: Asked, inputs: Any, leaf: Tensor, kind: str, words: Tensor, pad: int) -> Tensor:
     if kind == "pad":
         padded = torch.where(words, torch.full_like(inputs["input_ids"], pad), inputs["input_ids"])
-        return model.gradient_inputs({**inputs, "input_ids": padded})[0].detach()
+        plain = {name: tensor for name, tensor in inputs.items() if name != "inputs_embeds"}
+        blank = model.gradient_inputs({**plain, "input_ids": padded})[0].detach()
+        return torch.where(words.unsqueeze(-1), blank, leaf)
     if kind == "zero":
         return leaf * ~words.unsqueeze(-1)
     raise NotApplicable(f"there is no baseline {kind!r} for texts")
@@ -132,7 +134,7 @@ class _Path:
         return scores(self.end) - scores(self.start), forwards.halved
 
     def _inputs(self, part: slice, values: Tensor) -> Any:
-        return at(self.model, take(self.inputs, part), values[part])[1]
+        return moved(self.model, take(self.inputs, part), lambda leaf: values[part])
 
     def integrated(self, kept: Tensor, steps: int, slopes: Slopes) -> Tensor:
         """The maps of some examples, [kept, places], by that many steps."""

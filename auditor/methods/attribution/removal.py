@@ -76,6 +76,13 @@ def removal_of(inputs: Any, fill: Fill, context: Context, grid: int = GRID) -> R
     return _of_pictures(inputs, fill, grid) if inputs.ndim == 4 else _of_rows(inputs, fill, context)
 
 
+def usual_fill(inputs: Any) -> Fill:
+    """The first of FILLS for inputs like these."""
+    if isinstance(inputs, Mapping):
+        return FILLS["text"][0]
+    return FILLS["image" if inputs.ndim == 4 else "tabular"][0]
+
+
 def _of_pictures(inputs: Tensor, fill: Fill, grid: int) -> Removal:
     height, width = inputs.shape[2:]
     rows, columns = min(grid, height), min(grid, width)

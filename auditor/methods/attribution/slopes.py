@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from auditor.methods.attribution.asked import Asked, gradient, take
+from auditor.methods.attribution.asked import Asked, gradient, moved, take
 from auditor.methods.attribution.perturb import out_of_memory
 
 Points = Callable[[slice], Tensor]
@@ -47,7 +47,8 @@ class Slopes:
     def _attempt(self, inputs: Any, targets: Tensor, rows: Tensor, points: Points, part: slice) -> Tensor | None:
         """The gradients of one batch; None if memory ran out, and batches are half as long from here on."""
         try:
-            found = gradient(self.model, take(inputs, rows), targets[rows], points(part))[2]
+            there = moved(self.model, take(inputs, rows), lambda leaf: points(part))
+            found = gradient(self.model, there, targets[rows])[2]
         except Exception as error:
             if not out_of_memory(error) or self.batch_size == 1:
                 raise
