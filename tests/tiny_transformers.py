@@ -1,12 +1,20 @@
 """Tiny transformers for tests: texts and pictures, learned in a second, with collapse planted where asked."""
 
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from auditor.execute.sweep import sweep
+from auditor.needs import Need
+from auditor.sources import data, labels, models
 from auditor.sources.models.loaded import LoadedModel
-from auditor.subject import ModelRef
+from auditor.spec.model import DataEntry, ModelEntry
+from auditor.subject import ModelRef, Runtime, Subject
+
+N = 64
 
 SMALL = {
     "initializer_range": 0.1,
@@ -85,3 +93,41 @@ def collapse(module: nn.Module) -> None:
         for name, part in module.named_modules():
             if name.endswith((".query", ".q_proj")):
                 part.weight.zero_()  # type: ignore[union-attr, operator]  # a Linear
+
+
+def made(need: Need[Any], root: Path) -> Any:
+    """The artifact of a need, its upstream made in the same simple way."""
+    if hasattr(need, "load"):
+        return need.load(root, **{name: made(each, root) for name, each in need.needs().items()})
+    upstream = {name: made(each, root) for name, each in need.needs().items()}
+    if hasattr(need, "collect"):
+        found = sweep([need], upstream["model"], upstream["batches"])[need.key]  # type: ignore[list-item]
+        assert isinstance(found, need.artifact), found
+        return found
+    return need.build(**upstream)  # type: ignore[attr-defined]
+
+
+def saved_texts(root: Path, module: Any) -> Subject:
+    """The model with a tokenizer of 30 words, and 64 texts of the task that it has learned."""
+    from transformers import BertTokenizer
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{index}" for index in range(5, 30))]
+    module.save_pretrained(root / "model")
+    BertTokenizer(vocab={word: index for index, word in enumerate(words)}).save_pretrained(root / "model")
+    inputs, targets = texts(N, seed=1)
+    lines = [" ".join(words[i] for i in row if i > 4) for row in inputs["input_ids"].tolist()]
+    rows = "".join(f"{line},{label}\n" for line, label in zip(lines, targets.tolist(), strict=True))
+    (root / "rows.csv").write_text("text,label\n" + rows)
+    ref = models.describe(ModelEntry(name="net", source="transformers", options={"path": "model"}), root)
+    entry = DataEntry(name="rows", source="csv", options={"path": "rows.csv", "text": "text", "label": "label"})
+    return Subject(model=ref, data=labels.match(ref, data.describe(entry, root)), runtime=Runtime(batch_size=16))
+
+
+def saved_pictures(root: Path, module: Any) -> Subject:
+    module.save_pretrained(root / "model")
+    inputs, targets = pictures(N, seed=1)
+    np.savez(root / "rows.npz", inputs=inputs.numpy(), labels=targets.numpy())
+    plain = {"path": "model", "transforms": {"channels": 1, "mean": [0.0], "std": [1.0]}}
+    ref = models.describe(ModelEntry(name="net", source="transformers", options=plain), root)
+    entry = DataEntry(name="rows", source="tensors", options={"path": "rows.npz"})
+    return Subject(model=ref, data=labels.match(ref, data.describe(entry, root)), runtime=Runtime(batch_size=16))
