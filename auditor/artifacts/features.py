@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from auditor.artifacts.permutation import column_names
 from auditor.artifacts.predictions import classes_of, halving_notes
 from auditor.artifacts.roots import sweep_of
 from auditor.errors import NotApplicable
@@ -66,7 +65,7 @@ class FeaturesProbe(Probe[Features]):
 def features_of(subject: Subject, rows: int) -> FeaturesProbe:
     """The features of a subject's data."""
     tabular = subject.model.modality == "tabular"
-    names = column_names(subject.data) if tabular and subject.data is not None else ()
+    names = subject.data.columns if tabular and subject.data is not None else ()
     taps = frozenset() if tabular else frozenset({HEAD})
     return FeaturesProbe(sweep_of(subject), taps, rows, names, classes_of(subject))
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from auditor.artifacts.predictions import halving_notes
 from auditor.artifacts.roots import sweep_of
 from auditor.needs import Cost, Derived, Need, Sweep
-from auditor.subject import DataRef, Subject
+from auditor.subject import Subject
 
 if TYPE_CHECKING:
     import numpy as np
@@ -133,13 +133,8 @@ def importances_of(
     """The importances of the parts that a subject's data has."""
     kinds: dict[str, tuple[Kind, int]] = {"tabular": ("columns", 0), "image": ("cells", grid), "text": (by, tokens)}
     kind, size = kinds[subject.model.modality]
-    names = column_names(subject.data) if subject.data is not None and kind == "columns" else ()
+    names = subject.data.columns if subject.data is not None and kind == "columns" else ()
     return PermutationNeed(sweep_of(subject), rows, kind, size, repeats, names, subject.runtime.seed)
-
-
-def column_names(data: DataRef) -> tuple[str, ...]:
-    """The names of a table's columns, where its spec entry lists them; else nothing."""
-    return tuple(data.entry.get("options", {}).get("features") or ())
 
 
 def _single(
