@@ -1,8 +1,10 @@
 """Layout: along which axis a layer's output has its units, which torch leaves to each network."""
 
+from dataclasses import dataclass
+
 from torch import Tensor, nn
 
-LAST = (nn.Linear, nn.LayerNorm, nn.Embedding)
+LAST = (nn.Linear, nn.Embedding)
 CONVOLUTIONS = (nn.modules.conv._ConvNd, nn.modules.batchnorm._NormBase, nn.GroupNorm)
 
 Like = tuple[int, int]
@@ -10,7 +12,14 @@ Like = tuple[int, int]
 
 
 def told(part: nn.Module, output: Tensor) -> Like | None:
-    """Where a layer that knows it has its units, and how many: a Linear last, a convolution or BatchNorm second."""
+    """Where a layer that knows it has its units, and how many: a Linear last, a convolution or BatchNorm second.
+
+    ConvNeXt derives from LayerNorm one that has them second.
+    """
+    if isinstance(part, nn.LayerNorm):
+        width = part.normalized_shape[-1]
+        places = (1, -1) if type(part) is not nn.LayerNorm and output.ndim == 4 else (-1,)
+        return next(((axis, width) for axis in places if output.shape[axis] == width), None)
     if isinstance(part, LAST):
         return -1, output.shape[-1]
     return (1, output.shape[1]) if isinstance(part, CONVOLUTIONS) and output.ndim > 1 else None
@@ -26,3 +35,42 @@ def axis_of(output: Tensor, like: Like) -> int:
         if output.shape[candidate % output.ndim] == width:
             return candidate % output.ndim
     return output.ndim - 1 if output.ndim == 3 else 1
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Where a layer's output lies in space: the axis of its units, and the grid (rows, columns) of its places."""
+
+    axis: int
+    grid: tuple[int, int]
+
+    @property
+    def cells(self) -> int:
+        """Places of the grid."""
+        return self.grid[0] * self.grid[1]
+
+    def as_maps(self, output: Tensor) -> Tensor:
+        """[n, units, rows, columns]; tokens that stand before the grid's own (class, registers) are dropped."""
+        if output.ndim == 4:
+            return output.movedim(self.axis, 1)
+        tokens = output[:, -self.cells :].transpose(1, 2)
+        return tokens.reshape(len(output), output.shape[2], *self.grid)
+
+
+def extent_of(output: Tensor, like: Like, grid: tuple[int, int] | None) -> Extent | None:
+    """The extent of a 4-D output, or of tokens [n, tokens, units] behind a grid of patches; None for others.
+
+    Tokens are at least as many as the grid's places, or their number is that of the grid halved once or more: Swin
+    merges patches between its stages.
+    """
+    if output.ndim == 4:
+        axis = axis_of(output, like)
+        rows, columns = (side for place, side in enumerate(output.shape) if place not in (0, axis))
+        return Extent(axis, (rows, columns))
+    if output.ndim != 3 or grid is None:
+        return None
+    while grid[0] * grid[1] > output.shape[1] and grid != (1, 1):
+        grid = (grid[0] + 1) // 2, (grid[1] + 1) // 2
+        if grid[0] * grid[1] < output.shape[1]:
+            return None
+    return Extent(2, grid)

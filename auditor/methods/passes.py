@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from auditor.errors import UsageError
+from auditor.methods.layout import Extent, Like, extent_of, told
 from auditor.methods.units import Seen, watched
 
 AUTO = "auto"
-_TOKEN_NORMS = frozenset({"ln_1", "norm1", "layernorm_before"})
+_TOKEN_NORMS = frozenset({"ln_1", "norm1", "layernorm_before", "layer_norm_1", "layer_norm1"})
+_NO_PICTURES = (nn.Dropout, nn.Softmax)
 
 
 @dataclass(frozen=True)
@@ -61,11 +63,22 @@ class Pass:
 
 @dataclass
 class _Kept:
-    """Outputs kept by hooks: of the named layers, and of the running candidate for "auto" (name and tensor)."""
+    """Outputs kept by hooks: of the named layers, and of the running candidate for "auto" (name and tensor).
+
+    rows: examples of the batch. extents: of each kept output. grid: of the last spatial output. like: where units are.
+    """
 
     outputs: dict[str, Tensor] = field(default_factory=dict)
+    rows: int = 0
+    extents: dict[str, Extent | None] = field(default_factory=dict)
     auto: tuple[str, Tensor] | None = None
     grid: tuple[int, int] | None = None
+    like: Like = (1, 0)
+
+    def maps(self, name: str, tensor: Tensor) -> Tensor:
+        """A layer's output, or its gradient, as [n, units, rows, columns] where it has spatial extent."""
+        extent = self.extents[name]
+        return tensor if extent is None else extent.as_maps(tensor)
 
 
 def target_indices(logits: Tensor, labels: Tensor, name: str) -> Tensor:
@@ -115,7 +128,7 @@ def run_pass(
     no .grad. Of a layer that runs several times the last run is kept. A layer that ran without a tensor of its own,
     or an "auto" without spatial extent, is in `missing`.
     """
-    kept = _Kept()
+    kept = _Kept(rows=len(next(iter(inputs.values())) if isinstance(inputs, Mapping) else inputs))
     watching = watched(module, wants.units, inputs)
     with torch.set_grad_enabled(wants.backward), watching as units, _hooks(module, wants.layers, kept):
         logits = forward(leaf.clone() if leaf is not None and inputs is leaf else inputs)
@@ -134,7 +147,7 @@ def run_pass(
         leaf=leaf.detach() if leaf is not None else None,
         input_gradient=grads[-1] if wants.input_gradient else None,
         activations=_activations(wants, layers, kept),
-        gradients={name: _as_maps(grad, kept.grid) for name, grad in zip(asked, grads, strict=False)},
+        gradients={name: kept.maps(name, grad) for name, grad in zip(asked, grads, strict=False)},
         layers=layers,
         missing=missing,
         units=units,
@@ -151,7 +164,7 @@ def _gradients(logits: Tensor, targets: Tensor, points: list[Tensor]) -> tuple[T
 
 def _activations(wants: Wants, layers: Mapping[str, str], kept: _Kept) -> dict[str, Tensor]:
     found = wants.activations & layers.keys()
-    return {name: _as_maps(kept.outputs[name].detach(), kept.grid) for name in sorted(found)}
+    return {name: kept.maps(name, kept.outputs[name].detach()) for name in sorted(found)}
 
 
 def _resolve(asked: frozenset[str], kept: _Kept) -> tuple[dict[str, str], dict[str, str]]:
@@ -163,14 +176,6 @@ def _resolve(asked: frozenset[str], kept: _Kept) -> tuple[dict[str, str], dict[s
     elif AUTO in asked:
         missing[AUTO] = "no last layer of this model has spatial extent (channels x height x width, or patch tokens)"
     return layers, missing
-
-
-def _as_maps(tensor: Tensor, grid: tuple[int, int] | None) -> Tensor:
-    """Tokens [n, prefix + h*w, channels] as maps [n, channels, h, w], prefix tokens dropped; others unchanged."""
-    if tensor.ndim != 3 or grid is None or tensor.shape[1] < grid[0] * grid[1]:
-        return tensor
-    cells = grid[0] * grid[1]
-    return tensor[:, -cells:].transpose(1, 2).reshape(tensor.shape[0], tensor.shape[2], *grid)
 
 
 @contextmanager
@@ -193,32 +198,32 @@ def _keeper(name: str, kept: _Kept, layers: frozenset[str]) -> Callable[[nn.Modu
         first = output[0] if isinstance(output, tuple) and output else output
         if not isinstance(first, Tensor) or not first.is_floating_point():
             return output
-        candidate = _note(name, first, kept) and AUTO in layers
+        kept.like = told(part, first) or kept.like
+        extent = extent_of(first, kept.like, kept.grid) if len(first) == kept.rows else None
+        candidate = _is_candidate(name, part, first, extent, kept) and AUTO in layers
         if not (candidate or name in layers):
             return output
         own = first if first.requires_grad or not torch.is_grad_enabled() else first.detach().requires_grad_()
         if name in layers:
-            kept.outputs[name] = own
+            kept.outputs[name], kept.extents[name] = own, extent
         if candidate:
-            kept.auto = (name, own)
+            kept.auto, kept.extents[AUTO] = (name, own), extent
         return (own.clone(), *output[1:]) if isinstance(output, tuple) else own.clone()
 
     return hook
 
 
-def _note(name: str, output: Tensor, kept: _Kept) -> bool:
+def _is_candidate(name: str, part: nn.Module, output: Tensor, extent: Extent | None, kept: _Kept) -> bool:
     """Whether this output is the new candidate for "auto"; the grid of the last spatial output is noted.
 
-    A candidate is a 4-D output of more than one cell, or, behind the patch grid of a transformer, the norm that opens
+    A candidate is a 4-D output of more than one place, or, behind the patch grid of a transformer, the norm that opens
     a block: Grad-CAM at the last attention output of a ViT is zero but at the class token, at its last norm1 it is
-    not. Where the tokens no longer fit the patch grid (merged patches) there is no candidate, rather than a wrong one.
+    not. Attention weights, which pass a Dropout or Softmax, are 4-D too, but no pictures; windows of a picture are
+    more rows than the batch has.
     """
-    if output.ndim == 4 and output.shape[2] * output.shape[3] > 1:
-        kept.grid = (output.shape[2], output.shape[3])
+    if extent is None or extent.cells == 1 or isinstance(part, _NO_PICTURES):
+        return False
+    if output.ndim == 4:
+        kept.grid = extent.grid
         return True
-    if output.ndim != 3 or kept.grid is None or name.rpartition(".")[2] not in _TOKEN_NORMS:
-        return False
-    if output.shape[1] < kept.grid[0] * kept.grid[1]:
-        kept.auto = None
-        return False
-    return True
+    return name.rpartition(".")[2] in _TOKEN_NORMS
