@@ -53,20 +53,24 @@ class BatchLoader:
 
     def remarks(self, rows: int) -> tuple[str, ...]:
         """What a reader of numbers over the first `rows` rows must know: rows left out, and texts that were cut."""
-        name, noun = self.dataset.ref.name, NOUNS[self.dataset.ref.modality]
-        lost, said = self.left_out, []
-        if lost:
-            names = ", ".join(row.name for row in lost[:NAMED]) + (" ..." if len(lost) > NAMED else "")
-            verb = "was" if len(lost) == 1 else "were"
-            ref = self.dataset.ref
-            total = ref.rows + ref.corrupt if ref.corrupt else self.rows + len(lost)
-            said.append(f"{len(lost)} of {total:,} {noun} of {name} could not be read and {verb} left out: {names}.")
+        name, noun, said = self.dataset.ref.name, NOUNS[self.dataset.ref.modality], list(self.unread())
         if isinstance(self.encoder, Texts):
             count = min(rows, self.rows)
             cut = self.encoder.truncated([self.dataset.fetch(row) for row in self.order[:count]])
             longer = f"longer than {self.encoder.max_length} tokens"
             said += [f"{cut} of {count:,} {noun} of {name} are {longer} and read only so far."] if cut else []
         return tuple(said)
+
+    def unread(self) -> tuple[str, ...]:
+        """The sentence about the rows that could not be read, if there are any."""
+        ref, lost = self.dataset.ref, self.left_out
+        if not lost:
+            return ()
+        names = ", ".join(row.name for row in lost[:NAMED]) + (" ..." if len(lost) > NAMED else "")
+        verb = "was" if len(lost) == 1 else "were"
+        total = ref.rows + ref.corrupt if ref.corrupt else self.rows + len(lost)
+        noun = NOUNS[ref.modality]
+        return (f"{len(lost)} of {total:,} {noun} of {ref.name} could not be read and {verb} left out: {names}.",)
 
     @cached_property
     def order(self) -> tuple[int, ...]:
