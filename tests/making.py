@@ -6,7 +6,7 @@ from typing import Any
 from auditor.check import Check
 from auditor.evidence import Evidence
 from auditor.execute.sweep import sweep
-from auditor.needs import Need, Probe
+from auditor.needs import Live, Need, Probe
 from auditor.sources import data, labels, models
 from auditor.spec.model import DataEntry, ModelEntry
 from auditor.subject import Runtime, Subject
@@ -33,9 +33,9 @@ def make(need: Need[Any], root: Path = ASSETS, made: dict[str, Any] | None = Non
 
 
 def _make(need: Need[Any], root: Path, made: dict[str, Any]) -> Any:
-    if hasattr(need, "load"):
-        return need.load(root)
     upstream = {name: make(each, root, made) for name, each in need.needs().items()}
+    if isinstance(need, Live):
+        return need.load(root, **upstream)
     if isinstance(need, Probe):
         found = sweep([need], upstream["model"], upstream["batches"])[need.key]
         assert isinstance(found, need.artifact), found

@@ -23,7 +23,8 @@ class Attributions:
     maps: float32 at native resolution: pictures [n, h, w], texts [n, tokens] (special ones included, padding cut off
     and the shorter texts filled up with zeros), rows [n, columns]. lengths: places of each example that are its own.
     layer: where they come from, if from a layer. facts: further numbers of each example, float64 [n], by name.
-    halved: how often batches were halved for them, beyond those that predicted.
+    halved: how often batches were halved for them, beyond those that predicted. difference: of the quick copy that
+    they ran on, see methods/quick.py; None for the model itself.
     """
 
     maps: "NDArray[np.float32]"
@@ -32,10 +33,12 @@ class Attributions:
     layer: str = ""
     facts: "dict[str, NDArray[np.float64]]" = field(default_factory=dict)
     halved: int = 0
+    difference: float | None = None
 
     def notes(self) -> tuple[str, ...]:
         """What the reader must know of how they were computed."""
-        return replace(self.explained, halved=self.explained.halved + self.halved).notes()
+        said = replace(self.explained, halved=self.explained.halved + self.halved).notes()
+        return (*said, *copy_notes(self.difference))
 
     @property
     def without_order(self) -> "NDArray[np.bool_]":
@@ -43,6 +46,18 @@ class Attributions:
         import numpy as np
 
         return np.array([np.ptp(row.ravel()[:size]) == 0 for row, size in zip(self.maps, self.lengths, strict=True)])
+
+
+def copy_notes(difference: float | None) -> tuple[str, ...]:
+    """The sentence that tells how far the quick copy of a model is from it; nothing for the model itself.
+
+    >>> copy_notes(4.2e-06), copy_notes(None)
+    (('Many passes ran on a folded copy of the model; its logits differ by at most 4e-06 of their spread.',), ())
+    """
+    if difference is None:
+        return ()
+    size = f"{difference:.0e} of their spread"
+    return (f"Many passes ran on a folded copy of the model; its logits differ by at most {size}.",)
 
 
 @dataclass

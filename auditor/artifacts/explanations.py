@@ -1,7 +1,7 @@
 """Explanations: the maps of any method by its name; those that need more than one pass are built example by example."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from auditor.artifacts.attributions import (
@@ -15,6 +15,7 @@ from auditor.artifacts.attributions import (
 )
 from auditor.artifacts.explained import Explained, ExplainedProbe
 from auditor.artifacts.predictions import classes_of
+from auditor.artifacts.quick import quick_of
 from auditor.artifacts.roots import sweep_of
 from auditor.needs import Cost, Derived, Need, Sweep, Tap
 from auditor.subject import Subject
@@ -29,7 +30,7 @@ class AttributionsNeed(Derived[Attributions]):
     """Maps of the first `rows` rows by the method of that name; options: parameters that are not default."""
 
     artifact: ClassVar[type] = Attributions
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     sweep: Sweep
     rows: int
@@ -46,7 +47,7 @@ class AttributionsNeed(Derived[Attributions]):
     def needs(self) -> Mapping[str, Need[Any]]:
         """The model, its data, and what the model said of the examples."""
         explained = ExplainedProbe(self.sweep, rows=self.rows, classes=self.classes)
-        return {"model": self.sweep.model, "batches": self.sweep.batches, "explained": explained}
+        return {"model": quick_of(self.sweep), "batches": self.sweep.batches, "explained": explained}
 
     def cost(self) -> Cost:
         """At least a forward a batch."""
@@ -61,7 +62,7 @@ class AttributionsNeed(Derived[Attributions]):
         context, lines = context_of(loader, self.draw_seed(self.run_seed), explained), Lines()
         for inputs, targets in batches_of(loader, explained):
             lines.add(method.maps(model, inputs, targets, context), inputs)
-        return lines.result(explained)
+        return replace(lines.result(explained), difference=model.difference)
 
 
 def batches_of(loader: Any, explained: Explained) -> Any:

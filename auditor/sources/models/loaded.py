@@ -20,12 +20,14 @@ class LoadedModel:
     """A model in eval mode with float32 parameters on `device`.
 
     Inputs are a tensor (pictures n x channels x height x width; rows n x columns) or, for text, a dictionary of the
-    tokenizer's tensors, which for a language model hold the `position` where it is read.
+    tokenizer's tensors, which for a language model hold the `position` where it is read. difference: of a quick copy,
+    the largest difference of its logits from the original's, relative to their spread; None for an original.
     """
 
     ref: ModelRef
     module: "torch.nn.Module"
     device: str = "cpu"
+    difference: float | None = None
 
     @property
     def modality(self) -> Modality:
