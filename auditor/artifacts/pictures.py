@@ -2,10 +2,11 @@
 
 import base64
 import io
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from auditor.artifacts.explained import Explained
-from auditor.blocks import Images, Picture, PictureRow
+from auditor.blocks import MAX_PICTURES, Images, Picture, PictureRow
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,19 +40,22 @@ def overlays(title: str, reading: str, label: str, maps: "Maps", explained: Expl
 
     maps [n, h, w], at any resolution: fitted to the picture bilinearly, or kept as squares where it has its size.
     """
+    return overlays_by(title, reading, {label: maps}, explained)
+
+
+def overlays_by(title: str, reading: str, maps: "Mapping[str, Maps]", explained: Explained) -> Images:
+    """The same with several maps of each picture below it, by their labels; the more maps, the fewer pictures."""
     from auditor.methods.attribution.overlay import enlarged, overlay
 
-    seen, shown = [], []
     small = all(min(pixels.shape[:2]) < SMALL for pixels in explained.pictures)
-    for row, pixels in enumerate(explained.pictures if small else explained.pictures[:PHOTOGRAPHS]):
-        large = enlarged(pixels, SIDE) if min(pixels.shape[:2]) < SMALL else pixels
-        seen.append(picture(large, explained.caption(row)))
-        shown.append(picture(overlay(large, _fitted(maps[row], large.shape[:2])), ""))
-    rows = (
-        PictureRow(label="as the model saw it", pictures=tuple(seen)),
-        PictureRow(label=label, pictures=tuple(shown)),
-    )
-    return Images(title=title, reading=f"{reading} {CAPTIONS}", rows=rows)
+    columns = min(len(explained.pictures) if small else PHOTOGRAPHS, MAX_PICTURES // (len(maps) + 1))
+    large = [enlarged(each, SIDE) if min(each.shape[:2]) < SMALL else each for each in explained.pictures[:columns]]
+    seen = tuple(picture(pixels, explained.caption(row)) for row, pixels in enumerate(large))
+    rows = [PictureRow(label="as the model saw it", pictures=seen)]
+    for label, values in maps.items():
+        shown = (overlay(each, _fitted(values[row], each.shape[:2])) for row, each in enumerate(large))
+        rows.append(PictureRow(label=label, pictures=tuple(picture(pixels, "") for pixels in shown)))
+    return Images(title=title, reading=f"{reading} {CAPTIONS}", rows=tuple(rows))
 
 
 def _fitted(values: "Maps", shape: tuple[int, ...]) -> "Maps":

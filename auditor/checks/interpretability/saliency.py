@@ -7,22 +7,23 @@ from pydantic import Field
 
 from auditor.artifacts.asking import refusal
 from auditor.artifacts.attributions import Attributions
+from auditor.artifacts.drawn_maps import Wording, drawn
 from auditor.artifacts.explanations import maps_of
-from auditor.artifacts.pictures import overlays
 from auditor.artifacts.targets import TargetName
-from auditor.blocks import AnyBlock, Bar, Bars, TokenMap, Tokens
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Evidence, Metric
 from auditor.needs import Need
-from auditor.statistics import moments, t_interval
 from auditor.subject import Subject
+
+DRAWS = 16
+"""SmoothGrad's own default."""
 
 
 class Saliency(Check):
     """Which pixels, tokens or columns does the explained logit react to?"""
 
     pillar: ClassVar[Pillar] = "interpretability"
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     about: ClassVar[About] = About(
         title="Saliency",
         question="Which pixels, tokens or columns does the score of the explained class react to?",
@@ -30,13 +31,15 @@ class Saliency(Check):
         "Euclidean norm of the gradient at the token's embedding",
         method="One backward pass of each batch gives the gradient of the target's logit at the input. The logit is "
         "explained, never the softmax, whose gradient vanishes where the model is sure. Token ids have no gradient: "
-        "it is taken at their embeddings.",
+        "it is taken at their embeddings. With `smooth: K` the gradient is averaged over K copies of the input with "
+        "Gaussian noise of 15% of its own range (SmoothGrad) before its size is taken.",
         reading="Bright places are those where a small change moves the score most. Saliency is a first look: it is "
         "noisy by nature, and shows sensitivity, not contribution.",
         limits="A gradient speaks of very small changes only; where a unit is saturated it is zero although the input "
         "matters. A plausible map is no proof: compare it with faithfulness and randomization. The examples shown are "
         "the first of the seeded order and were not chosen.",
-        citation="Simonyan, Vedaldi and Zisserman, Deep inside convolutional networks, 2014.",
+        citation="Simonyan, Vedaldi and Zisserman, Deep inside convolutional networks, 2014. Smilkov et al., "
+        "SmoothGrad, 2017.",
     )
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric(name="all_zero_share", better="down", interval="wilson", resampling="example",
@@ -48,6 +51,9 @@ class Saliency(Check):
     )  # fmt: skip
 
     reduce: Literal["max", "sum"] = Field("max", description="How a picture's channels become one value.")
+    smooth: int = Field(
+        0, ge=0, le=1024, description="SmoothGrad: noisy copies of each input that are averaged; 0 for the plain map."
+    )
     rows: int = Field(32, ge=1, description="Explain the first rows of the evaluation data.")
     target: TargetName = "predicted"
 
@@ -56,8 +62,12 @@ class Saliency(Check):
         return refusal(subject, "saliency", self.target)
 
     def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
-        """The maps."""
-        return {"maps": maps_of(subject, "saliency", self.rows, self.target, channels=self.reduce)}
+        """The maps; a parameter at its default is left out, so that the maps are those of other checks."""
+        channels = {} if self.reduce == "max" else {"channels": self.reduce}
+        if not self.smooth:
+            return {"maps": maps_of(subject, "saliency", self.rows, self.target, **channels)}
+        draws = {} if self.smooth == DRAWS else {"draws": self.smooth}
+        return {"maps": maps_of(subject, "smoothgrad", self.rows, self.target, **channels, **draws)}
 
     def measure(self, *, maps: Attributions) -> Evidence:
         """How many maps are empty, how concentrated the others are, and the first of them."""
@@ -73,32 +83,17 @@ class Saliency(Check):
             found.append(self.over_examples("concentration", [gini(line) for line in own], inside))
         return Evidence(
             measurements=tuple(found),
-            blocks=(_shown(maps),),
+            blocks=(drawn(maps, _words(self.smooth)),),
             samples={"all_zero_share": tuple(map(float, zero))},
             examples=maps.explained.examples,
             notes=maps.notes(),
         )
 
 
-def _shown(maps: Attributions) -> AnyBlock:
-    """Overlays of pictures, coloured tokens of texts, bars of columns."""
-    if maps.explained.pictures:
-        reading = "Bright pixels are those that the score reacts to; each map has its own scale."
-        return overlays("What the score reacts to", reading, "saliency", maps.maps, maps.explained)
-    if maps.explained.tokens:
-        texts = tuple(
-            Tokens(label=maps.explained.caption(row), tokens=tokens,
-                   scores=tuple(maps.maps[row, : maps.lengths[row]].tolist()))
-            for row, tokens in enumerate(maps.explained.tokens)
-        )  # fmt: skip
-        return TokenMap(title="What the score reacts to", reading="Dark tokens move the score most.", texts=texts)
-    columns = sorted(enumerate(maps.maps.reshape(len(maps.maps), -1).T), key=lambda pair: -pair[1].mean())[:30]
-    bars = tuple(_bar(maps.explained.column(index), values.tolist()) for index, values in columns)
-    reading = "Mean absolute gradient of each column over the examples, with a 95% interval; the strongest first."
-    return Bars(title="What the score reacts to", reading=reading, x_label="mean absolute gradient", bars=bars)
-
-
-def _bar(label: str, values: list[float]) -> Bar:
-    mean, sd, n = moments(values)
-    low, high = t_interval(mean, sd, n, 0.95) if n > 1 else (None, None)
-    return Bar(label=label, value=mean, low=low, high=high)
+def _words(smooth: int) -> Wording:
+    """What the figure says of plain or of smoothed maps."""
+    value = f"mean absolute gradient over {smooth} noisy copies" if smooth else "mean absolute gradient"
+    return Wording(
+        title="What the score reacts to", label="SmoothGrad" if smooth else "saliency", value=value,
+        pixels="Bright pixels are those that the score reacts to.", tokens="Dark tokens move the score most.",
+    )  # fmt: skip
