@@ -10,7 +10,7 @@ from auditor.spec.document import WrittenCheck
 from auditor.spec.entries import Entries
 from auditor.spec.expectations import Expected
 from auditor.spec.merging import as_list
-from auditor.spec.model import CheckEntry, ModelEntry, Rule, Skipped
+from auditor.spec.model import CheckEntry, Finetune, ModelEntry, Rule, Skipped
 from auditor.spec.places import Findings, Mark, Node, did_you_mean
 from auditor.spec.validation import validate
 
@@ -63,8 +63,7 @@ class Checks:
         finetune = entry.finetune if (entry := self.models.get(model)) else None
         against = tuple(item.raw for item in _last(layers, "against"))
         known = [self._other(model, item) for item in _last(layers, "against")]
-        if "train" in data_fields(cls) and "train" not in others and finetune:
-            others["train"] = finetune.train
+        others = {**self._by_name(cls, layers, data, finetune), **others}
         rules: list[Rule] = []
         for metric, each in expected.items():
             rules.extend(expectations.rules(name, metric, each))
@@ -74,6 +73,17 @@ class Checks:
             against=against or ((finetune.parent,) if finetune else ()), question=question, rules=tuple(rules),
             after=tuple(item.raw for item in _last(layers, "after")), set_by=layers[0].mark.set_by,
         ) if all(known) else None  # fmt: skip
+
+    def _by_name(self, cls: Any, layers: list[Node], data: str, finetune: Finetune | None) -> dict[str, str]:
+        """Further data sets that nobody named: the fine-tune's own, else the one that bears the parameter's name.
+
+        So a preset, which knows no names, speaks of the training data of whoever calls them `train`. A null in `with`
+        says that there is none.
+        """
+        written = {key for layer in layers if (given := layer.child("with")) for key in given.entries}
+        wanted = [key for key in data_fields(cls) if key not in written]
+        found = {key: key for key in wanted if key in self.entries.data and key != data}
+        return {**found, "train": finetune.train} if finetune and "train" in wanted else found
 
     def _other(self, model: str, item: Node) -> bool:
         if item.raw == model:

@@ -73,15 +73,20 @@ def resnet(width: int = 12, depths: tuple[int, ...] = (1, 1), classes: tuple[str
     return ResNetForImageClassification(config)
 
 
-def write(folder: Path, name: str, model: Any, train: Split, held: Split,
-          processor: dict[str, Any] = PROCESSOR) -> None:  # fmt: skip
+def write(
+    folder: Path, name: str, model: Any, train: Split, held: Split, processor: dict[str, Any] = PROCESSOR
+) -> None:
     """The model folder, both data files and the spec."""
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder / "model")
     (folder / "model" / "preprocessor_config.json").write_text(json.dumps(processor), encoding="utf-8")
+    write_data(folder, name, {"source": "transformers", "path": "model"}, train, held)
+
+
+def write_data(folder: Path, name: str, model_entry: dict[str, Any], train: Split, held: Split) -> None:
+    """Both data files and the spec."""
     for part, split in (("train", train), ("eval", held)):
         np.savez(folder / f"{part}.npz", inputs=split.pictures, labels=split.labels)
-    model_entry = {"source": "transformers", "path": "model"}
     write_spec(folder, name, "vision-classifier", model_entry, _source("eval"), _source("train"))
 
 

@@ -43,7 +43,10 @@ def inputs(split: Split) -> torch.Tensor:
     return torch.tensor(split.rows, dtype=torch.float32)
 
 
-def write(folder: Path, name: str, model: nn.Module, shape: dict[str, int], train: Split, held: Split) -> None:
+def write(
+    folder: Path, name: str, model: nn.Module, shape: dict[str, int], train: Split, held: Split,
+    classes: tuple[str, ...] = CLASSES,
+) -> None:  # fmt: skip
     """The state dict, both tables and the spec."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file(model.state_dict(), folder / "model.safetensors")
@@ -52,10 +55,10 @@ def write(folder: Path, name: str, model: nn.Module, shape: dict[str, int], trai
             writer = csv.writer(stream)
             writer.writerow([*(f"x{column}" for column in range(split.rows.shape[1])), "label"])
             rows = zip(split.rows.tolist(), split.labels, strict=True)
-            writer.writerows([*(f"{value:.6g}" for value in row), CLASSES[label]] for row, label in rows)
+            writer.writerows([*(f"{value:.6g}" for value in row), classes[label]] for row, label in rows)
     entry = {
         "source": "factory", "factory": "benchmarks.zoo.nets:mlp", "kwargs": shape, "weights": "model.safetensors",
-        "modality": "tabular", "classes": list(CLASSES),
+        "modality": "tabular", "classes": list(classes),
     }  # fmt: skip
     write_spec(folder, name, "tabular-classifier", entry, _source("eval"), _source("train"))
 

@@ -167,6 +167,14 @@ def test_classes_without_an_example_are_named_and_not_counted_as_silent() -> Non
     assert "1 of 4 classes have no example here; nothing is said of c3." in found.notes
 
 
+def test_a_class_of_few_examples_may_stay_silent() -> None:
+    given = predictions(n=200, classes=4)
+    given.logits[:, 2] = -99
+    few = int((given.labels == 2).sum())
+    counted = [Performance(least=n).measure(predictions=given, seed=1) for n in (1, few, few + 1)]
+    assert [value(found, "never_predicted") for found in counted] == [1, 1, 0]
+
+
 def test_rows_that_were_left_out_reach_the_page() -> None:
     said = "1 of 1,000 pictures of eval could not be read and was left out: cat/7.png."
     assert Performance().measure(predictions=predictions(remarks=(said,)), seed=1).notes == (said,)

@@ -146,6 +146,23 @@ def test_a_finetune_and_what_follows_from_it(read: Any) -> None:
     assert spec.data["eval"].options["sample"] == {"n": 256, "stratify": True}
 
 
+def test_a_further_data_set_goes_by_its_name(read: Any) -> None:
+    text = """auditor: 1
+name: named
+model: {source: torchvision, arch: resnet18, weights: weights.safetensors}
+data:
+  train: {source: image_folder, path: pictures/train}
+  eval: {source: image_folder, path: pictures/eval}
+checks:
+  - {id: by-name, use: interpretability.drift, data: eval}
+  - {id: itself, use: interpretability.drift, data: train}
+  - {id: none, use: interpretability.drift, data: eval, with: {train: null}}
+  - {id: said, use: interpretability.drift, data: train, with: {train: eval}}
+"""
+    others = {check.id: check.others for check in read(text).spec.checks}
+    assert others == {"by-name": {"train": "train"}, "itself": {}, "none": {}, "said": {"train": "eval"}}
+
+
 def test_a_parameter_from_the_command_line_wins(read: Any) -> None:
     spec = read(FINETUNE, params={"n": "64"}).spec
     assert spec.data["eval"].options["sample"]["n"] == 64

@@ -67,6 +67,7 @@ class Performance(Check):
     )  # fmt: skip
 
     rows: int | None = Field(None, ge=1, description="Rows of the evaluation data to use; null takes all.")
+    least: int = Field(1, ge=1, description="never_predicted counts the classes with at least this many examples.")
 
     def applies(self, subject: Subject) -> str | None:
         """Classifiers with data."""
@@ -90,8 +91,8 @@ class Performance(Check):
         if logits.shape[1] > 5:
             found.append(self.share("top5_accuracy", (ranks < 5).tolist(), groups))
         present = sorted(set(labels.tolist()))
-        silent = len(set(present) - set(scores.predicted.tolist()))
-        found.append(self.exact("never_predicted", silent, n=len(labels)))
+        silent = {each for each in present if (labels == each).sum() >= self.least} - set(scores.predicted.tolist())
+        found.append(self.exact("never_predicted", len(silent), n=len(labels)))
         for index in present:
             rows = (labels == index).nonzero()[0].tolist()
             inside = [groups[row] for row in rows] if groups else ()
@@ -101,9 +102,8 @@ class Performance(Check):
             measurements=(*found, *resampled),
             blocks=(confusion(scores, predictions.classes), recalls(found)),
             samples={"accuracy": tuple(hits.astype(float).tolist()), "log_loss": tuple(loss.tolist())},
-            examples=predictions.examples,
-            notes=(*notes, *predictions.notes()),
-        )
+            examples=predictions.examples, notes=(*notes, *predictions.notes()),
+        )  # fmt: skip
 
     def _resampled(self, scores: "Scores", groups: Sequence[str], seed: int) -> tuple[list[Measurement], list[str]]:
         found, notes = [], ["The interval of auroc is a bootstrap to first order: there are many rows and classes."]
