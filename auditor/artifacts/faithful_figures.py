@@ -118,3 +118,20 @@ def fill_table(methods: Sequence[str], fills: Sequence[str], columns: "dict[str,
     reading = "Each number under both ways to fill what is taken away; measured is the worse of the two."
     return Table(title="Under each fill-in", columns=("method", "in place of what is taken away", *columns),
                  rows=tuple(rows[:30]), more=max(0, len(rows) - 30), reading=reading)  # fmt: skip
+
+
+def shares(title: str, x_label: str, values: "dict[str, list[float]]", bins: int = 10) -> Lines:
+    """Histograms over [0, 1] as lines: the share of the examples in each of the bins, one line a label."""
+    import numpy as np
+
+    lines = []
+    for label, column in list(values.items())[: 2 * SHOWN]:
+        counts, edges = np.histogram(np.clip(column, 0, 1), bins=bins, range=(0, 1))
+        name, *rest = label.split(", ")
+        middle = tuple(((edges[1:] + edges[:-1]) / 2).tolist())
+        lines.append(Line(label=", ".join([plain(name), *rest]), x=middle, y=tuple((counts / len(column)).tolist())))
+    reading = (
+        f"Histogram: the share of the examples in each tenth of the {x_label}. A good map's line lies further left "
+        "than that of the same map rolled."
+    )
+    return Lines(title=title, x_label=x_label, y_label="share of examples", lines=tuple(lines), reading=reading)

@@ -1,15 +1,15 @@
 """Faithfulness: the scores of partly removed inputs, in the order of each method's maps and in misplaced orders."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from auditor.artifacts.attributions import Attributions
 from auditor.artifacts.explained import Explained
 from auditor.artifacts.explanations import context_of, maps_of
 from auditor.artifacts.placed import Placed, placed
-from auditor.artifacts.predictions import halving_notes
 from auditor.artifacts.roots import sweep_of
+from auditor.artifacts.targets import aim_of
 from auditor.needs import Cost, Derived, Need, Sweep
 from auditor.subject import Modality, Subject
 
@@ -19,9 +19,15 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float32]
 
+METHODS: dict[Modality, tuple[str, ...]] = {
+    "image": ("grad_cam", "saliency", "integrated_gradients"),
+    "text": ("input_x_gradient", "integrated_gradients"),
+    "tabular": ("input_x_gradient", "integrated_gradients"),
+}
 ScaleName = Literal["logit", "probability"]
 CURVES = ("deletion", "insertion", "deletion_null", "insertion_null")
 CURVED = frozenset({*CURVES, "random"})
+PROBABLE = ("classification", "causal_lm", "masked_lm")
 ERASER = ("comprehensiveness", "sufficiency")
 ERASER_NAMES = (*ERASER, *(f"{name}_null" for name in ERASER))
 EXACT = 10
@@ -35,7 +41,7 @@ class Faithfulness:
     fractions: [n, points], the share of an example's parts gone at each point. full: f(x) [n]; gone: f(x_ref)
     [fills, n]. deletion, insertion and their rolled nulls: [m, fills, n, points]; random: [fills, n, points]. naopc
     [m, fills, n], with the range of AOPC [fills, n], 0 where all orders are equal. eraser: of texts, by name
-    [m, fills, n]. empty: maps that are zero everywhere, [m, n]. parts: of each example [n]. groups: at most, for naopc.
+    [m, fills, n]. empty: maps without any order, [m, n]. parts: of each example [n]. groups: at most, for naopc.
     forwards: inputs run.
     """
 
@@ -88,9 +94,9 @@ class Faithfulness:
     def notes(self) -> tuple[str, ...]:
         """What the reader must know of how they were computed."""
         empty = [(name, int(zero.sum())) for name, zero in zip(self.methods, self.empty, strict=True) if zero.any()]
-        said = [f"{count} of {len(self.full)} maps of {name} are zero everywhere: their order is random."
+        said = [f"{count} of {len(self.full)} maps of {name} have one value everywhere: their order is random."
                 for name, count in empty]  # fmt: skip
-        return (*said, *halving_notes(self.halved), *self.explained.notes())
+        return (*said, *replace(self.explained, halved=self.explained.halved + self.halved).notes())
 
 
 @dataclass(frozen=True)
@@ -108,6 +114,7 @@ class FaithfulnessNeed(Derived[Faithfulness]):
     groups: int
     grid: int
     scale: ScaleName
+    probable: bool = True
     run_seed: int = 0
 
     @property
@@ -131,6 +138,8 @@ class FaithfulnessNeed(Derived[Faithfulness]):
         self, *args: Any, progress: Callable[[int, int], None] = lambda done, total: None, **upstream: Any
     ) -> Faithfulness:
         """All curves, batch by batch and fill by fill."""
+        import numpy as np
+
         from auditor.methods.attribution.removal import FILLS
 
         loader, attributions = upstream["batches"], [upstream[f"map_{place}"] for place in range(len(self.maps))]
@@ -140,11 +149,12 @@ class FaithfulnessNeed(Derived[Faithfulness]):
             found.append(asking.batch(batch, FILLS[self.modality]))
             progress(batch.start + len(batch.targets), len(explained.targets))
         whole = _joined(found)
+        forwards, halved = asking.forwards, sum(each.halved for each in attributions)
         return Faithfulness(
             methods=self.methods, fills=FILLS[self.modality], explained=explained, groups=self.groups,
-            forwards=asking.forwards.count,
-            halved=asking.forwards.halved, eraser={name: whole.pop(name) for name in ERASER_NAMES if name in whole},
-            empty=_empty(attributions), **whole,
+            eraser={name: whole.pop(name) for name in ERASER_NAMES if name in whole},
+            empty=np.stack([each.without_order for each in attributions]),
+            forwards=forwards.count, halved=forwards.halved + halved, **whole,
         )  # fmt: skip
 
 
@@ -180,7 +190,7 @@ class _Asking:
         sizes = removals[0].own.sum(dim=1).cpu()
         columns |= {"full": bare.cpu().float(), "parts": sizes}
         columns["fractions"] = orders.counts.double() / sizes.clamp(min=1)[:, None]
-        return columns | (self._of_texts(batch, removals, orders) if need.modality == "text" else {})
+        return columns | (self._of_texts(batch, removals, orders) if need.modality == "text" and need.probable else {})
 
     def _of_texts(self, batch: Placed, removals: Iterable[Any], orders: Any) -> dict[str, Any]:
         import torch
@@ -210,10 +220,14 @@ def _joined(batches: Sequence[dict[str, Any]]) -> dict[str, Any]:
             for name in batches[0]}  # fmt: skip
 
 
-def _empty(attributions: Sequence[Attributions]) -> Any:
-    import numpy as np
+def methods_for(subject: Subject) -> tuple[str, ...]:
+    """The methods that are tested where a spec names none."""
+    return METHODS[subject.model.modality]
 
-    return np.stack([~each.maps.reshape(len(each.maps), -1).any(axis=1) for each in attributions])
+
+def has_probability(subject: Subject, target: str) -> bool:
+    """Whether a target's score is one logit among several, so that a softmax gives its probability."""
+    return subject.model.task in PROBABLE and aim_of(target).kind == "plain"
 
 
 def faithfulness_of(
@@ -221,5 +235,6 @@ def faithfulness_of(
 ) -> FaithfulnessNeed:
     """The faithfulness of these methods' maps of a subject's model on its data."""
     maps = tuple(maps_of(subject, method, rows, target) for method in methods)
-    sweep, modality = sweep_of(subject, target), subject.model.modality
-    return FaithfulnessNeed(sweep, methods, maps, modality, run_seed=subject.runtime.seed, **settings)
+    sweep, modality, seed = sweep_of(subject, target), subject.model.modality, subject.runtime.seed
+    probable = has_probability(subject, target)
+    return FaithfulnessNeed(sweep, methods, maps, modality, probable=probable, run_seed=seed, **settings)

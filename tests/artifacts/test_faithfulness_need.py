@@ -5,23 +5,22 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_explanations import digits, made
+from making import digits, make
 
 from auditor.artifacts.attributions import Attributions
 from auditor.artifacts.explained import Explained
 from auditor.artifacts.faithfulness import Faithfulness, faithfulness_of
+from auditor.artifacts.infidelity import Infidelities, infidelity_of
 from auditor.artifacts.placed import placed
 from auditor.execute.codec import decode, encode
-from auditor.subject import Subject
 
-__all__ = ["digits"]
 SETTINGS: dict[str, Any] = {"points": 4, "nulls": 8, "groups": 3, "grid": 8, "scale": "logit"}
 
 
 @pytest.fixture(scope="module")
-def found(digits: Subject) -> Faithfulness:
-    artifact: Faithfulness = made(
-        faithfulness_of(digits, ("input_x_gradient", "saliency"), 20, "predicted", **SETTINGS)
+def found() -> Faithfulness:
+    artifact: Faithfulness = make(
+        faithfulness_of(digits(), ("input_x_gradient", "saliency"), 20, "predicted", **SETTINGS)
     )
     return artifact
 
@@ -42,8 +41,8 @@ def test_the_marked_pixels_carry_the_score(found: Faithfulness) -> None:
     assert gains["naopc"][0].mean() > 0.5
 
 
-def test_numbers_repeat_to_the_bit_and_survive_the_store(digits: Subject, found: Faithfulness) -> None:
-    again = made(faithfulness_of(digits, ("input_x_gradient", "saliency"), 20, "predicted", **SETTINGS))
+def test_numbers_repeat_to_the_bit_and_survive_the_store(found: Faithfulness) -> None:
+    again = make(faithfulness_of(digits(), ("input_x_gradient", "saliency"), 20, "predicted", **SETTINGS))
     stored = decode(*encode(found), Faithfulness)
     for other in (again, stored):
         np.testing.assert_array_equal(found.deletion_null, other.deletion_null)
@@ -51,10 +50,21 @@ def test_numbers_repeat_to_the_bit_and_survive_the_store(digits: Subject, found:
     assert stored.methods == found.methods and stored.notes() == found.notes()
 
 
-def test_a_probability_in_percentage_points_starts_at_the_models_own(digits: Subject, found: Faithfulness) -> None:
+def test_a_probability_in_percentage_points_starts_at_the_models_own(found: Faithfulness) -> None:
     asked = {**SETTINGS, "scale": "probability"}
-    other: Faithfulness = made(faithfulness_of(digits, ("saliency",), 20, "predicted", **asked))
+    other: Faithfulness = make(faithfulness_of(digits(), ("saliency",), 20, "predicted", **asked))
     np.testing.assert_allclose(other.full, 100 * found.explained.confidence, rtol=1e-4)
+
+
+def test_input_x_gradient_says_more_of_the_falls_than_the_same_map_elsewhere() -> None:
+    need = infidelity_of(digits(), ("input_x_gradient", "saliency"), 20, "predicted", draws=32, nulls=8, grid=8)
+    found: Infidelities = make(need)
+    assert found.map.shape == found.rolled.shape == (2, 2, 20) and found.moved.all()
+    assert (found.rolled - found.map)[0].mean() > 0.1
+    again = make(infidelity_of(digits(), ("input_x_gradient", "saliency"), 20, "predicted", draws=32, nulls=8, grid=8))
+    np.testing.assert_array_equal(found.map, again.map)
+    stored = decode(*encode(found), Infidelities)
+    np.testing.assert_array_equal(found.rolled, stored.rolled)
 
 
 class Texts:

@@ -5,9 +5,10 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
+from auditor.artifacts.asking import refusal
 from auditor.artifacts.faithful_figures import curve_blocks, fill_table, ranking
 from auditor.artifacts.faithfulness import Faithfulness as Found
-from auditor.artifacts.faithfulness import ScaleName, faithfulness_of
+from auditor.artifacts.faithfulness import ScaleName, faithfulness_of, has_probability, methods_for
 from auditor.artifacts.targets import TargetName
 from auditor.check import About, Check, Pillar
 from auditor.errors import NotApplicable
@@ -15,11 +16,6 @@ from auditor.evidence import Evidence, Measurement, Metric
 from auditor.needs import Need
 from auditor.subject import Modality, Subject
 
-DEFAULT: dict[Modality, tuple[str, ...]] = {
-    "image": ("grad_cam", "saliency", "input_x_gradient"),
-    "text": ("saliency", "input_x_gradient"),
-    "tabular": ("saliency", "input_x_gradient"),
-}
 GROUPS: dict[Modality, int] = {"image": 6, "text": 8, "tabular": 30}
 TRY = "Use the method that ranks first, or one of another kind (occlusion, integrated gradients); do not show this one."
 
@@ -78,15 +74,15 @@ class Faithfulness(Check):
     target: TargetName = "predicted"
 
     def applies(self, subject: Subject) -> str | None:
-        """Classifiers with data, of any modality."""
-        if subject.data is None:
-            return "faithfulness needs a data set"
-        return None if subject.model.task == "classification" else f"the model's task is {subject.model.task}"
+        """Models that have the target, with data, of any modality."""
+        if self.scale == "probability" and not has_probability(subject, self.target):
+            return f"the target {self.target!r} has no probability: use scale: logit"
+        return refusal(subject, "faithfulness", self.target)
 
     def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
         """The scores of partly removed inputs."""
         modality = subject.model.modality
-        methods, groups = self.methods or DEFAULT[modality], self.groups or GROUPS[modality]
+        methods, groups = self.methods or methods_for(subject), self.groups or GROUPS[modality]
         settings = {"points": self.steps, "nulls": self.nulls, "grid": self.grid, "groups": groups, "scale": self.scale}
         return {"found": faithfulness_of(subject, methods, self.rows, self.target, **settings)}
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from auditor.methods.attribution.removal import Removal
 from auditor.methods.trust.asking import Asks
-from auditor.methods.trust.orders import ranks, rolled, scattered
+from auditor.methods.trust.orders import misplaced, ranks, scattered
 
 
 @dataclass(frozen=True)
@@ -41,12 +41,7 @@ def orders_of(removal: Removal, maps: Tensor, points: int, nulls: int, generator
     inner = points - 1
     copies = -(-nulls // inner)
     placed = torch.stack([ranks(each.cpu(), own, generator) for each in maps])
-    columns = not isinstance(removal.inputs, dict) and len(removal.shape) == 1
-    moved = [
-        scattered(own, inner * copies, generator) if columns
-        else rolled(each, own, removal.shape, inner * copies, generator)
-        for each in placed
-    ]  # fmt: skip
+    moved = [misplaced(each, removal, inner * copies, generator) for each in placed]
     return Orders(
         counts=counts_of(own, points),
         maps=placed,

@@ -1,7 +1,9 @@
-"""Orders: the order in which a map takes an example's parts, and the same order moved to the wrong places."""
+"""Orders: the order in which a map takes an example's parts, and the same map moved to the wrong places."""
 
 import torch
 from torch import Tensor
+
+from auditor.methods.attribution.removal import Removal
 
 
 def ranks(values: Tensor, own: Tensor, generator: torch.Generator) -> Tensor:
@@ -25,13 +27,13 @@ def inverse(order: Tensor) -> Tensor:
     return torch.zeros_like(order).scatter_(1, order, torch.arange(order.shape[1]).expand_as(order))
 
 
-def rolled(places: Tensor, own: Tensor, shape: tuple[int, ...], copies: int, generator: torch.Generator) -> Tensor:
-    """Each map's ranks moved by random shifts that are never zero, [n, copies, parts].
+def rolled(values: Tensor, own: Tensor, shape: tuple[int, ...], copies: int, generator: torch.Generator) -> Tensor:
+    """Each map's values or ranks [n, parts] moved by random shifts that are never zero, [n, copies, parts].
 
     A map on a grid is rolled on the torus, which keeps its spatial structure; one over the places of a text is rolled
     along the tokens that are the text's own. An example of one part cannot be moved.
     """
-    n, parts = places.shape
+    n, parts = values.shape
     sizes = own.sum(dim=1)
     drawn = torch.rand(n, copies, generator=generator)
     shifts = ((drawn * (sizes - 1).clamp(min=1)[:, None]).long() + 1)[:, :, None]
@@ -40,12 +42,20 @@ def rolled(places: Tensor, own: Tensor, shape: tuple[int, ...], copies: int, gen
         rows, columns = shape
         down, across = shifts // columns, shifts % columns
         source = (at // columns - down) % rows * columns + (at % columns - across) % columns
-        return places[:, None].expand(n, copies, parts).gather(2, source)
+        return values[:, None].expand(n, copies, parts).gather(2, source)
     mine = (~own).long().argsort(dim=1, stable=True)[:, None].expand(n, copies, parts)
     count = sizes[:, None, None]
     source = torch.where(at < count, (at - shifts) % count.clamp(min=1), at)
-    moved = places[:, None].expand(n, copies, parts).gather(2, mine.gather(2, source))
+    moved = values[:, None].expand(n, copies, parts).gather(2, mine.gather(2, source))
     return torch.empty_like(moved).scatter_(2, mine, moved)
+
+
+def misplaced(values: Tensor, removal: Removal, copies: int, generator: torch.Generator) -> Tensor:
+    """Copies of each map [n, parts] in the wrong places, [n, copies, parts]: rolled; over columns, permuted."""
+    own = removal.own.cpu()
+    if isinstance(removal.inputs, dict) or len(removal.shape) == 2:
+        return rolled(values, own, removal.shape, copies, generator)
+    return values[:, None].expand(len(values), copies, -1).gather(2, scattered(own, copies, generator))
 
 
 def scattered(own: Tensor, copies: int, generator: torch.Generator) -> Tensor:
