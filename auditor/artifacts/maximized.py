@@ -1,7 +1,7 @@
 """Maximized: inputs that make units of a layer as active as can be, beside the examples that do so best."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from auditor.artifacts.predictions import classes_of
@@ -97,7 +97,8 @@ class MaximizedNeed(Derived[Maximized]):
         if not len(moving):
             raise NotApplicable(f"no unit of {layer} changes over the data")
         seed = self.draw_seed(self.run_seed)
-        drawn = np.sort(np.random.default_rng(seed).permutation(moving)[: self.units])
+        same = replace(self, steps=1, smooth=0.0).draw_seed(self.run_seed)  # another climb is of the same units
+        drawn = np.sort(np.random.default_rng(same).permutation(moving)[: self.units])
         climb, made = Climb(self.steps, smooth=self.smooth), []
         for number, unit in enumerate(drawn.tolist()):
             aim = Aim("output", index=unit) if layer == LOGITS else Aim("unit", layer, unit)

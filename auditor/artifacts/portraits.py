@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from auditor.artifacts.pictures import SIDE, SMALL, picture
+from auditor.artifacts.pictures import LARGEST, SIDE, SMALL, picture
 from auditor.artifacts.units import Portrait
 from auditor.blocks import Images, PictureRow, Table
 
@@ -35,20 +35,20 @@ def tiled(maps: "NDArray[np.float32]") -> "Pixels":
     """Channels [c, h, w] as one picture of squares, each scaled from its own smallest to its own largest value."""
     import numpy as np
 
-    from auditor.methods.attribution.overlay import colours, enlarged
+    from auditor.methods.attribution.overlay import colours
 
     channels, height, width = maps.shape
     across = int(np.ceil(np.sqrt(channels)))
     low, high = maps.min(axis=(1, 2), keepdims=True), maps.max(axis=(1, 2), keepdims=True)
     ready = (maps - low) / np.where(high > low, high - low, 1)
-    scale = max(1, SIDE // (across * (max(height, width) + 1)))
+    scale = max(1, LARGEST // (across * (max(height, width) + 1)))
     tall, wide = height * scale + 1, width * scale + 1
     canvas = np.full((-(-channels // across) * tall - 1, across * wide - 1, 3), 128, dtype=np.uint8)
     for at in range(channels):
         top, left = at // across * tall, at % across * wide
         square = np.repeat(np.repeat(colours(ready[at]), scale, axis=0), scale, axis=1)
         canvas[top : top + height * scale, left : left + width * scale] = square
-    return enlarged(canvas, SIDE) if min(canvas.shape[:2]) * 2 <= SIDE else canvas
+    return canvas
 
 
 def _grids(portrait: Portrait) -> Images:

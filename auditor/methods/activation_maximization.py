@@ -17,7 +17,7 @@ class Climb:
 
     steps: int = 128
     rate: float = 0.05
-    smooth: float = 1.0
+    smooth: float = 20.0
     jitter: float = 1 / 16
 
 

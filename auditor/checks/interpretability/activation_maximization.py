@@ -45,7 +45,7 @@ class ActivationMaximization(Check):
     layer: str = Field(LOGITS, min_length=1, description="logits (classes), auto (last spatial layer), or a name.")
     units: int = Field(4, ge=1, le=4, description="How many classes or units, drawn by the seed.")
     steps: int = Field(128, ge=1, le=5000, description="Steps uphill for each.")
-    smooth: float = Field(1.0, ge=0, description="Weight of the total variation of pictures.")
+    smooth: float = Field(20.0, ge=0, description="Weight of the total variation of pictures.")
     rows: int = Field(128, ge=2, description="Natural inputs: the first rows of the evaluation data.")
 
     def applies(self, subject: Subject) -> str | None:

@@ -30,7 +30,7 @@ def audited(given: Trained, **params: Any) -> Evidence:
 @pytest.mark.parametrize(("layer", "name"), [("logits", "logits"), ("auto", "relu2"), ("conv1", "conv1")])
 def test_what_is_made_exceeds_the_best_natural_input(layer: str, name: str) -> None:
     given = healthy.trained("digits", rows=64)
-    made = artifact(given, layer=layer, units=2, steps=100)
+    made = artifact(given, layer=layer, units=2, steps=100, smooth=1.0)
     assert made.layer == name and len(made.made) == 2
     found = ActivationMaximization().measure(found=made)
     assert all(m.value > 0 and m.kind == "unreplicated" and m.n == 64 for m in found.measurements)
@@ -156,3 +156,9 @@ def test_texts_are_made_at_their_embeddings(reviews: Any, layer: str) -> None:
         "[MASK]",
         "[UNK]",
     }
+
+
+def test_another_climb_is_of_the_same_units() -> None:
+    given = healthy.trained("digits", rows=64)
+    one, other = (artifact(given, layer="relu1", steps=3, smooth=smooth) for smooth in (0.0, 50.0))
+    assert [each.name for each in one.made] == [each.name for each in other.made]
