@@ -1,8 +1,8 @@
 """Check: needs in, evidence out. Its fields are its YAML parameters; it knows no threshold and no page."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from auditor.evidence import (
     Counts,
@@ -14,11 +14,15 @@ from auditor.evidence import (
     Metric,
     Moments,
     NoDistribution,
+    Quantiles,
 )
 from auditor.needs import Need
-from auditor.statistics import grouped, moments
+from auditor.statistics import cluster_bootstrap, grouped, moments, stratified_bootstrap
 from auditor.subject import Subject
 from auditor.values import Value
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 Pillar = Literal["task", "interpretability", "traceability", "optimizability"]
 PILLARS: tuple[Pillar, ...] = ("task", "interpretability", "traceability", "optimizability")
@@ -83,6 +87,41 @@ class Check(Value, ABC):
     def replicated(cls, name: str, value: float, distribution: Distribution, n: int, of: str = "") -> Measurement:
         """A measurement over n units whose distribution does not hold n (bootstrap quantiles, an enclosure)."""
         return cls.sampled(name, distribution, value=value, of=of).model_copy(update={"n": n})
+
+    @classmethod
+    def resampled(
+        cls,
+        name: str,
+        estimate: Callable[[Any], float],
+        strata: "ArrayLike",
+        groups: Sequence[str],
+        seed: int,
+        of: str = "",
+    ) -> Measurement:
+        """A bootstrap of estimate(rows): rows are drawn anew within each stratum or, where there are groups, whole
+        groups. strata: one label a row. ValueError where a draw has no finite estimate."""
+        import numpy as np
+
+        draw, units = (cluster_bootstrap, groups) if groups else (stratified_bootstrap, strata)
+        drawn = draw(estimate, units, seed)
+        rows = np.arange(np.size(strata))
+        n = len(set(groups)) if groups else len(rows)
+        found = cls.replicated(name, estimate(rows), Quantiles(values=drawn), n, of)
+        return found.model_copy(update={"unit_of_resampling": "group"}) if groups else found
+
+    @classmethod
+    def resampled_each(
+        cls, estimates: Mapping[str, Callable[[Any], float]], strata: "ArrayLike", groups: Sequence[str], seed: int
+    ) -> tuple[list[Measurement], list[str]]:
+        """Several metrics resampled, and a note for each that could not be."""
+        found: list[Measurement] = []
+        notes: list[str] = []
+        for name, estimate in estimates.items():
+            try:
+                found.append(cls.resampled(name, estimate, strata, groups, seed))
+            except ValueError as error:
+                notes.append(f"{name} was not measured: {error}.")
+        return found, notes
 
     @classmethod
     def averaged(

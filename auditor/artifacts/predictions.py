@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 class Predictions:
     """What a model said of each example.
 
-    logits: float32 [n, classes]. labels: int64 [n], indices of the head. examples: digest of each example.
+    logits: float32 [n, classes]; of a regression its outputs [n, 1]. labels: int64 [n], indices of the head, -1 where
+    there is none. targets: float64 [n], the true numbers of a regression, else None. examples: digest of each example.
     groups: the unit of resampling of each example, empty if the data has none. classes: names in head order.
     halved: how often the batch size was halved because memory ran out. remarks: what the data say of themselves
     (rows that could not be read, texts that were cut).
@@ -31,6 +32,7 @@ class Predictions:
     classes: tuple[str, ...] = ()
     halved: int = 0
     remarks: tuple[str, ...] = ()
+    targets: "NDArray[np.float64] | None" = None
 
     def notes(self) -> tuple[str, ...]:
         """What the reader must know of how they were computed."""
@@ -59,7 +61,7 @@ def halving_notes(halved: int) -> tuple[str, ...]:
 class PredictionsProbe(Probe[Predictions]):
     """The predictions on the first `rows` rows, or on all; `classes` are the names of the head's outputs."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     artifact = Predictions
     classes: tuple[str, ...] = ()
 
@@ -99,9 +101,12 @@ class _Logits(Collector[Predictions]):
         """All batches in one."""
         import numpy as np
 
+        labels = np.concatenate(self.labels)
+        numbers = labels.dtype.kind == "f"
         return Predictions(
             logits=np.concatenate(self.logits).astype(np.float32),
-            labels=np.concatenate(self.labels).astype(np.int64),
+            labels=np.full(len(labels), UNLABELLED, dtype=np.int64) if numbers else labels.astype(np.int64),
+            targets=labels.astype(np.float64) if numbers else None,
             examples=tuple(self.examples),
             groups=tuple(self.groups) if any(self.groups) else (),
             classes=self.classes or tuple(f"class {index}" for index in range(self.logits[0].shape[1])),

@@ -1,5 +1,6 @@
 """Scores of a classifier on any rows of its predictions, fast enough to be resampled thousands of times."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -50,6 +51,12 @@ class Scores:
         """Whether auroc is too slow to be resampled thousands of times."""
         return len(self.labels) * len(np.unique(self.labels)) > EXACT
 
+    @property
+    def estimates(self) -> "dict[str, Callable[[Ints], float]]":
+        """The scores that have no interval of their own, by name; auroc as fast as it needs to be."""
+        area = self.auroc_to_first_order if self.large else self.auroc
+        return {"balanced_accuracy": self.balanced_accuracy, "macro_f1": self.macro_f1, "mcc": self.mcc, "auroc": area}
+
     def balanced_accuracy(self, rows: Ints) -> float:
         """The mean of the recalls of the classes among the labels: mean_c TP_c / P_c."""
         hits, actual, _ = self._counts(rows)
@@ -71,6 +78,11 @@ class Scores:
         s = float(len(rows))
         spread = (s * s - predicted @ predicted) * (s * s - actual @ actual)
         return float((hits.sum() * s - actual @ predicted) / np.sqrt(spread)) if spread > 0 else 0.0
+
+    def never_predicted(self, least: int) -> int:
+        """How many classes with at least `least` examples are no row's prediction."""
+        _, actual, predicted = self._counts(self.rows)
+        return int(((actual >= least) & (predicted == 0)).sum())
 
     def auroc(self, rows: Ints) -> float:
         """The mean over classes c of P(p_c of an example of c > p_c of another), ties counting half; NaN if undefined.

@@ -20,6 +20,15 @@ class Partition:
     code: NDArray[np.int64]
 
 
+Family = tuple[Partition, ...]
+"""Partitions of one kind, of which one slice is chosen."""
+
+
+def by_class(kind: str, code: Ints, classes: Sequence[str]) -> Family:
+    """One slice a class, named "kind: class"; code: the class of each row."""
+    return (Partition(tuple(f"{kind}: {name}" for name in classes), code.astype(np.int64)),)
+
+
 def by_value(kind: str, values: Sequence[str]) -> Partition:
     """One slice a value, named "kind: value".
 
@@ -32,7 +41,7 @@ def by_value(kind: str, values: Sequence[str]) -> Partition:
 
 def by_tree(
     values: Doubles, names: Sequence[str], hit: Bools, rows: Ints, smallest: int, depth: int, seed: int
-) -> tuple[Partition, ...]:
+) -> Family:
     """The nodes of a small decision tree that separates errors from hits, grown on some rows and applied to all.
 
     values: float64 [n, k] with a name a column. smallest: rows a node must hold. One partition for each depth of the

@@ -68,8 +68,10 @@ def test_a_healthy_model_is_not_accused() -> None:
         found = measure(made(np.full(N, 0.9), seed), traits(seed), by=["found", "prediction"])
         gaps = [outcome(each, at_most=0.0) for each in measured(found, "slice_gap")]
         failed += gaps.count("fail")
-        passed += sum(outcome(each, at_least=0.7) == "pass" for each in measured(found, "worst_slice_accuracy"))
-    assert failed <= 3 and passed >= 38
+        shares = [outcome(each, at_least=0.7) for each in measured(found, "worst_slice_accuracy")]
+        assert "fail" not in shares
+        passed += shares.count("pass")
+    assert failed <= 3 and passed >= 32
 
 
 def test_choosing_and_testing_on_the_same_rows_would_have_accused_it() -> None:
@@ -136,8 +138,14 @@ def test_a_grouped_difference_equals_the_independent_one_when_groups_are_single_
 def test_too_few_examples_are_no_slice_and_say_so() -> None:
     like = traits()
     few = made(np.full(50, 0.9))
-    with pytest.raises(NotApplicable, match="no slice has 40 of the 25 examples"):
+    with pytest.raises(NotApplicable, match="no slice has 30 of the 25 examples"):
         measure(few, Traits(like.names, like.values[:50], few.examples), by=["label"])
+
+
+def test_a_family_without_a_slice_is_named() -> None:
+    found = measure(made(np.full(N, 0.9), classes=40), traits(), by=["label", "found"])
+    assert "No slice by label has 30 of the 600 examples of half A, and some of half B." in found.notes
+    assert one(found, "slice_gap").of.startswith("found: ")
 
 
 def test_the_weakest_is_the_most_surely_weak_not_the_smallest_sample() -> None:

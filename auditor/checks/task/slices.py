@@ -1,6 +1,6 @@
 """Where in the data a classifier is worst."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -18,7 +18,7 @@ from auditor.subject import Subject
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from auditor.methods.slices import Partition
+    from auditor.methods.slices import Family
 
 
 class Slices(Check):
@@ -57,7 +57,7 @@ class Slices(Check):
     by: tuple[Literal["label", "prediction", "declared", "found"], ...] = Field(
         ("label", "prediction", "declared", "found"), min_length=1, description="The families of slices to look at."
     )
-    smallest: int = Field(40, ge=5, description="Examples that a slice must hold in half A.")
+    smallest: int = Field(30, ge=5, description="Examples that a slice must hold in half A.")
     depth: int = Field(3, ge=1, le=6, description="Depth of the tree that finds slices.")
     rows: int | None = Field(None, ge=1, description="Rows of the evaluation data to use; null takes all.")
 
@@ -77,38 +77,40 @@ class Slices(Check):
 
         groups, hit = predictions.groups, predictions.logits.argmax(axis=1) == predictions.labels
         first, second = halves(groups or np.arange(len(hit)), seed)
-        families = list(self._families(predictions, traits, hit, first, seed))
+        families = self._families(predictions, traits, first, seed)
         tested = [groups[row] for row in second] if groups else []
+        wanted = f"has {self.smallest} of the {len(first)} examples of half A, and some of half B"
         found: list[Measurement] = []
-        for family in families:
-            if (chosen := weakest(family, hit, first, self.smallest)) is None:
-                continue
-            inside = chosen[0].code[second] == chosen[1]
-            if inside.any() and not inside.all():
+        missing: list[str] = []
+        for kind, family in families.items():
+            chosen = weakest(family, hit, first, self.smallest)
+            if chosen and 0 < (inside := chosen[0].code[second] == chosen[1]).sum() < len(second):
                 found.extend(self._tested(chosen[0].names[chosen[1]], hit[second], inside, tested))
+            else:
+                missing.append(f"No slice by {kind} {wanted}.")
         if not found:
-            raise NotApplicable(f"no slice has {self.smallest} of the {len(first)} examples of half A beside others")
+            raise NotApplicable(f"no slice {wanted}")
         return Evidence(
             measurements=tuple(found),
-            blocks=(bars(families, second, hit, groups, self.smallest),),
+            blocks=(bars(tuple(families.values()), second, hit, groups, self.smallest),),
             samples={"accuracy": tuple(hit[second].astype(float).tolist())},
             examples=tuple(predictions.examples[row] for row in second),
-            notes=predictions.notes(),
+            notes=(*missing, *predictions.notes()),
         )
 
-    def _families(
-        self, given: Predictions, traits: Traits, hit: "NDArray[Any]", first: "NDArray[Any]", seed: int
-    ) -> "Iterator[tuple[Partition, ...]]":
-        from auditor.methods.slices import by_tree, by_value
+    def _families(self, given: Predictions, traits: Traits, first: "NDArray[Any]", seed: int) -> "dict[str, Family]":
+        from auditor.methods.slices import by_class, by_tree, by_value
 
-        if "label" in self.by:
-            yield (by_value("label", [given.classes[index] for index in given.labels]),)
+        said = given.logits.argmax(axis=1)
+        found = {"label": by_class("label", given.labels, given.classes)} if "label" in self.by else {}
         if "prediction" in self.by:
-            yield (by_value("predicted", [given.classes[index] for index in given.logits.argmax(axis=1)]),)
+            found["prediction"] = by_class("predicted", said, given.classes)
         if "declared" in self.by:
-            yield from ((by_value(name, values),) for name, values in traits.declared.items())
+            found |= {name: (by_value(name, values),) for name, values in traits.declared.items()}
         if "found" in self.by:
-            yield by_tree(traits.values, traits.names, hit, first, self.smallest, self.depth, seed)
+            size, hit = (self.smallest, self.depth), said == given.labels
+            found["traits"] = by_tree(traits.values, traits.names, hit, first, *size, seed)
+        return found
 
     def _tested(
         self, name: str, hit: "NDArray[Any]", inside: "NDArray[Any]", groups: list[str]

@@ -35,8 +35,9 @@ class Uncertainty(Check):
         "for any model as long as new data are like these. Confidence is the largest softmax probability, compared "
         "as log odds, where rounding does not make sure answers equal.",
         reading="Coverage should be near `level`; if it is below, the halves differ, for instance because groups do. "
-        "What the promise costs is the size of the sets. The risk should fall well below the overall error rate when "
-        "the least sure examples are refused. An ood_auroc of 0.5 cannot tell strange inputs from its own.",
+        "What the promise costs is the size of the sets; a mean below 1 says that some are empty, where the model is "
+        "right more often than `level` asks. The risk should fall well below the overall error rate when the least "
+        "sure examples are refused. An ood_auroc of 0.5 cannot tell strange inputs from its own.",
         limits="The promise holds on average, not for each class or group, and ends when the data change. With few "
         "examples in half A the threshold itself is uncertain: coverage then varies from split to split by about "
         "sqrt(level (1 - level) / n_A). ood_auroc speaks of the one strange data set that was given. Where only few "
