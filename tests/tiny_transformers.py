@@ -34,7 +34,8 @@ def bert(impl: str = "eager", **more: Any) -> Any:
     from transformers import BertConfig, BertForSequenceClassification
 
     torch.manual_seed(0)
-    config = BertConfig(vocab_size=30, num_labels=2, pad_token_id=0, max_position_embeddings=16, **{**SMALL, **more})
+    plain = {"vocab_size": 30, "num_labels": 2, "pad_token_id": 0, "max_position_embeddings": 16}
+    config = BertConfig(**{**plain, **SMALL, **more})
     return BertForSequenceClassification._from_config(config, attn_implementation=impl)
 
 
@@ -59,7 +60,7 @@ def vit(**more: Any) -> Any:
     from transformers import ViTConfig, ViTForImageClassification
 
     torch.manual_seed(0)
-    config = ViTConfig(image_size=16, patch_size=4, num_channels=1, num_labels=2, **{**SMALL, **more})
+    config = ViTConfig(image_size=16, patch_size=4, num_channels=1, **{"num_labels": 2, **SMALL, **more})
     return ViTForImageClassification._from_config(config, attn_implementation="eager")
 
 
@@ -107,27 +108,30 @@ def made(need: Need[Any], root: Path) -> Any:
     return need.build(**upstream)  # type: ignore[attr-defined]
 
 
-def saved_texts(root: Path, module: Any) -> Subject:
-    """The model with a tokenizer of 30 words, and 64 texts of the task that it has learned."""
+def saved_texts(root: Path, module: Any, name: str = "model", n: int = N) -> Subject:
+    """The model with a tokenizer of 30 words, and texts of the task that it has learned."""
     from transformers import BertTokenizer
 
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"w{index}" for index in range(5, 30))]
-    module.save_pretrained(root / "model")
-    BertTokenizer(vocab={word: index for index, word in enumerate(words)}).save_pretrained(root / "model")
-    inputs, targets = texts(N, seed=1)
+    module.save_pretrained(root / name)
+    BertTokenizer(vocab={word: index for index, word in enumerate(words)}).save_pretrained(root / name)
+    inputs, targets = texts(n, seed=1)
     lines = [" ".join(words[i] for i in row if i > 4) for row in inputs["input_ids"].tolist()]
     rows = "".join(f"{line},{label}\n" for line, label in zip(lines, targets.tolist(), strict=True))
     (root / "rows.csv").write_text("text,label\n" + rows)
-    ref = models.describe(ModelEntry(name="net", source="transformers", options={"path": "model"}), root)
     entry = DataEntry(name="rows", source="csv", options={"path": "rows.csv", "text": "text", "label": "label"})
-    return Subject(model=ref, data=labels.match(ref, data.describe(entry, root)), runtime=Runtime(batch_size=16))
+    return _subject(root, name, {}, entry)
 
 
-def saved_pictures(root: Path, module: Any) -> Subject:
-    module.save_pretrained(root / "model")
-    inputs, targets = pictures(N, seed=1)
+def saved_pictures(root: Path, module: Any, name: str = "model", n: int = N) -> Subject:
+    """The model, and pictures of the task that it has learned."""
+    module.save_pretrained(root / name)
+    inputs, targets = pictures(n, seed=1)
     np.savez(root / "rows.npz", inputs=inputs.numpy(), labels=targets.numpy())
-    plain = {"path": "model", "transforms": {"channels": 1, "mean": [0.0], "std": [1.0]}}
-    ref = models.describe(ModelEntry(name="net", source="transformers", options=plain), root)
     entry = DataEntry(name="rows", source="tensors", options={"path": "rows.npz"})
-    return Subject(model=ref, data=labels.match(ref, data.describe(entry, root)), runtime=Runtime(batch_size=16))
+    return _subject(root, name, {"transforms": {"channels": 1, "mean": [0.0], "std": [1.0]}}, entry)
+
+
+def _subject(root: Path, name: str, options: dict[str, Any], entry: DataEntry) -> Subject:
+    ref = models.describe(ModelEntry(name=name, source="transformers", options={"path": name, **options}), root)
+    return Subject(model=ref, data=labels.match(ref, data.describe(entry, root)), runtime=Runtime(batch_size=32))
