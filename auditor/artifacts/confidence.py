@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from auditor.methods.calibration import Said
 
-LEVEL, WIDE, POINTS, LARGEST = 0.95, 10, 100, 12
+LEVEL, WIDE, POINTS, LARGEST, FEW = 0.95, 10, 100, 12, 20
 
 
 def reliability(found: "Said", bins: int) -> Lines:
@@ -58,7 +58,8 @@ def risk_curve(certain: "NDArray[np.float64]", hit: "NDArray[np.bool_]", share: 
     from auditor.methods.conformal import risk_coverage
 
     accepted, errors = risk_coverage(certain, hit)
-    shown = np.unique(np.linspace(0, len(accepted) - 1, min(POINTS, len(accepted))).round().astype(int))
+    first = min(int(np.searchsorted(accepted, FEW)), len(accepted) - 1)  # fewer are no error rate, only noise
+    shown = np.unique(np.linspace(first, len(accepted) - 1, min(POINTS, len(accepted))).round().astype(int))
     counts = [(int(errors[place]), int(accepted[place])) for place in shown]
     ends = [wilson(k, n, LEVEL) for k, n in counts]
     x = tuple(n / len(hit) for _, n in counts)

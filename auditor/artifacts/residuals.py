@@ -23,16 +23,15 @@ def residuals(fit: "Fit") -> Lines:
     ends = [t_interval(*each, LEVEL) for each in found]
     low, high = (tuple(np.quantile(fit.residual[rows], q).item() for rows in parts) for q in (0.1, 0.9))
     mean = Line(
-        label="mean residual, 95% interval", x=x, y=tuple(each[0] for each in found),
+        label="mean", x=x, y=tuple(each[0] for each in found),
         low=tuple(end[0] for end in ends), high=tuple(end[1] for end in ends),
     )  # fmt: skip
     return Lines(
         title="Residuals by prediction",
-        reading="Each point is one bin of equally many examples. A mean off zero says that the model is off there on "
-        "average; the outer lines hold the middle 80% of its errors and show where it is less exact.",
+        reading="Each point is one bin of equally many examples. The band is the mean's 95% interval: where it "
+        "leaves zero, the model is off on average. The outer lines hold the middle 80% of the errors.",
         x_label="predicted", y_label="predicted - true",
-        lines=(mean, Line(label="10%", x=x, y=low), Line(label="90%", x=x, y=high),
-               Line(label="exact", x=(x[0], x[-1]) if x else (), y=(0.0, 0.0) if x else ())),
+        lines=(mean, Line(label="10%", x=x, y=low), Line(label="90%", x=x, y=high)),
     )  # fmt: skip
 
 
