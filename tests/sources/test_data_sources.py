@@ -52,6 +52,7 @@ def test_tables_equal_scikit_learn(name: str, tmp_path: Path) -> None:
     theirs = getattr(sklearn.datasets, f"load_{name}")()
     dataset = data.load(described(tmp_path, "sklearn", name=name), tmp_path)
     assert dataset.ref.classes == tuple(theirs.target_names)
+    assert dataset.ref.columns == tuple(theirs.feature_names)
     np.testing.assert_array_equal(np.stack([dataset.fetch(row) for row in range(dataset.rows)]), theirs.data)
     assert [theirs.target_names[place] for place in theirs.target] == list(dataset.labels)
 

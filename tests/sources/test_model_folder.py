@@ -95,3 +95,20 @@ def test_every_file_that_a_tokenizer_reads_is_in_the_digest(root: Path, name: st
     with (root / "bert" / name).open("ab") as stream:
         stream.write(b" ")
     assert describe(root).digest != before
+
+
+@pytest.mark.parametrize(
+    ("config", "length"),
+    [
+        ({"max_position_embeddings": 16}, 16),
+        ({"n_positions": 16}, 16),
+        ({"max_position_embeddings": 514, "model_type": "roberta", "pad_token_id": 1}, 512),
+        ({}, 512),
+    ],
+)
+def test_the_window_is_what_the_positions_hold(config: dict[str, Any], length: int) -> None:
+    from auditor.sources.models.tokens import _window
+    from auditor.spec.options import TransformersOptions
+
+    found = _window(config, {"model_max_length": 10**30}, TransformersOptions(path="x"))
+    assert found == (length, "model files" if config else "assumed")

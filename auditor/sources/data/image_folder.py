@@ -111,10 +111,20 @@ def _fault(path: Path) -> str:
 
 
 def _opened(path: Path) -> Image.Image:
-    """The decoded picture; a picture of more pixels than Pillow's limit is an error."""
+    """The decoded picture, in 8 bits; a picture of more pixels than Pillow's limit is an error."""
     from PIL import Image
 
     with warnings.catch_warnings():
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(path, formats=FORMATS) as picture:
+            if picture.mode.startswith("I"):
+                return _in_eight_bits(picture)
             return picture.convert("RGB") if picture.mode not in ("L", "RGB") else picture.copy()
+
+
+def _in_eight_bits(picture: Image.Image) -> Image.Image:
+    """A grey picture of 16 bits, scaled: Pillow's own conversion cuts all above 255 off, and leaves a white page."""
+    import numpy as np
+    from PIL import Image
+
+    return Image.fromarray(np.rint(np.clip(np.asarray(picture), 0, 65535) / 257).astype(np.uint8))

@@ -1,5 +1,6 @@
 """Data sets shipped with scikit-learn, read from its own files without importing it."""
 
+import ast
 import csv
 import gzip
 import hashlib
@@ -34,7 +35,8 @@ def describe(entry: DataEntry, root: Path) -> DataRef:
     _, labels, classes = _table(path, options)
     ref = file_ref(path, _shown(options.name))
     modality: Modality = "image" if options.name == "digits" else "tabular"
-    return described(entry, Found(labels, (ref,), modality, classes))
+    columns = () if modality == "image" else _columns(options.name, path)
+    return described(entry, Found(labels, (ref,), modality, classes, columns=columns))
 
 
 def load(ref: DataRef, root: Path) -> Dataset:
@@ -52,6 +54,16 @@ def load(ref: DataRef, root: Path) -> Dataset:
         examples=tuple(hashlib.sha256(",".join(values).encode()).hexdigest() for values in kept),
         fetch=_digits(kept) if options.name == "digits" else _numbers(kept),
     )
+
+
+def _columns(name: str, path: Path) -> tuple[str, ...]:
+    """The names of a table's columns: they stand only in the code of load_NAME, `feature_names = ...`."""
+    tree = ast.parse((path.parents[1] / "_base.py").read_bytes())
+    for load in (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == f"load_{name}"):
+        for node in ast.walk(load):
+            if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "feature_names":
+                return tuple(str(each.value) for each in ast.walk(node.value) if isinstance(each, ast.Constant))
+    return ()
 
 
 def _digits(rows: list[list[str]]) -> Callable[[int], Any]:

@@ -20,6 +20,12 @@ TOKENIZER = (
 )  # fmt: skip
 """Every file that a tokenizer of transformers may read: all are digested."""
 
+POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length")
+"""Where configurations say how many positions a model has."""
+OFFSET = frozenset({"roberta", "xlm-roberta", "xlm-roberta-xl", "camembert", "roberta-prelayernorm", "data2vec-text",
+                    "longformer", "mpnet", "esm", "xmod"})  # fmt: skip
+"""Models whose first positions stand for padding, and hold no token."""
+
 
 def tokens_of(
     folder: Path, config: dict[str, Any], options: TransformersOptions, where: Where
@@ -42,7 +48,10 @@ def _window(config: dict[str, Any], settings: dict[str, Any], options: Transform
     """Tokens kept: the spec's, else the smaller of the tokenizer's limit and the model's positions, else 512."""
     if options.max_length is not None:
         return options.max_length, "spec"
-    limits = [config.get("max_position_embeddings"), settings.get("model_max_length")]
+    limits = [config.get(key) for key in POSITIONS]
+    if config.get("model_type") in OFFSET and isinstance(limits[0], int):
+        limits[0] -= int(config.get("pad_token_id") or 1) + 1
+    limits.append(settings.get("model_max_length"))
     known = [int(limit) for limit in limits if isinstance(limit, int | float) and 0 < limit < 10**6]
     return (min(known), "model files") if known else (512, "assumed")
 
