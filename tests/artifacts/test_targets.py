@@ -2,6 +2,7 @@
 
 import doctest
 import re
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,13 @@ from auditor.artifacts import targets
 from auditor.artifacts.explanations import maps_of
 from auditor.artifacts.roots import AimedModel, Batches, Model, sweep_of
 from auditor.artifacts.targets import FITTING, TargetName, aim_of, form_of, misfit
+from auditor.checks.interpretability.faithfulness import Faithfulness
+from auditor.checks.interpretability.randomization import Randomization
 from auditor.checks.interpretability.saliency import Saliency
+from auditor.checks.interpretability.sensitivity import Sensitivity
 from auditor.errors import NotApplicable, UsageError
 from auditor.execute.sweep import sweep
+from auditor.needs import Live, Probe
 from auditor.sources import data, labels, models
 from auditor.spec.model import DataEntry, ModelEntry
 from auditor.subject import Runtime, Subject
@@ -197,3 +202,33 @@ def test_the_spec_takes_these_names_only() -> None:
         with pytest.raises(ValueError, match="no target"):
             aim_of(bad)
     assert doctest.testmod(targets).failed == 0
+
+
+def made(need: Any, root: Path, memo: dict[str, Any]) -> Any:
+    """The artifact of a need, with all that it is built from."""
+    if need.key not in memo:
+        upstream = {name: made(each, root, memo) for name, each in need.needs().items()}
+        if isinstance(need, Probe):
+            memo[need.key] = sweep([need], upstream["model"], upstream["batches"])[need.key]
+        elif isinstance(need, Live):
+            memo[need.key] = need.load(root, **upstream)
+        else:
+            memo[need.key] = need.build(**upstream)
+    return memo[need.key]
+
+
+@pytest.mark.parametrize(("name", "target"), [("gpt", "token:good"),
+                                              ("encoder", "similarity:a good film"), ("regression", "predicted"),
+                                              ("encoder", "unit:encoder.layer.1[3]")])  # fmt: skip
+def test_trust_checks_take_every_target(root: Path, name: str, target: str) -> None:
+    subject = subject_of(root, name)
+    faithful = Faithfulness(methods=("saliency", "input_x_gradient"), rows=4, target=target, steps=4, nulls=8, groups=3)
+    for check in (faithful, Randomization(rows=4, target=target), Sensitivity(rows=4, target=target)):
+        assert check.applies(subject) is None
+        needs = {key: made(need, root, {}) for key, need in check.needs(subject).items()}
+        more = {"seed": 1} if "seed" in signature(check.measure).parameters else {}
+        found = check.measure(**needs, **more)
+        assert found.measurements and all(np.isfinite(each.value) for each in found.measurements)
+    single = aim_of(target).kind != "plain" or name == "regression"
+    told = Faithfulness(target=target, scale="probability").applies(subject)
+    assert (told is not None) == single

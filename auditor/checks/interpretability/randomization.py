@@ -63,13 +63,13 @@ class Randomization(Check):
     target: TargetName = "predicted"
 
     def applies(self, subject: Subject) -> str | None:
-        """Classifiers with data."""
-        return refusal(subject, "randomization")
+        """Models that have the target, with data."""
+        return refusal(subject, "randomization", self.target)
 
     def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
         """The correlations at all stages."""
         usual = ("saliency", "grad_cam" if subject.model.modality == "image" else "input_x_gradient")
-        sweep, classes = sweep_of(subject, self.target), classes_of(subject)
+        sweep, classes = sweep_of(subject, self.target), classes_of(subject, self.target)
         return {"found": RandomizedNeed(sweep, self.rows, self.methods or usual, classes, subject.runtime.seed)}
 
     def measure(self, *, found: Randomized) -> Evidence:
