@@ -13,6 +13,7 @@ from auditor.methods.attribution.grad_cam import GradCam
 from auditor.methods.attribution.guided_backprop import GuidedBackprop
 from auditor.methods.attribution.input_x_gradient import InputXGradient
 from auditor.methods.attribution.integrated_gradients import IntegratedGradients
+from auditor.methods.attribution.lime import Lime
 from auditor.methods.attribution.method import Context, Maps, Method
 from auditor.methods.attribution.occlusion import Occlusion
 from auditor.methods.attribution.random_map import Random
@@ -28,6 +29,7 @@ _ALL: tuple[type[Method], ...] = (
     GradCam,
     Occlusion,
     Rise,
+    Lime,
     AttentionRollout,
     GradientAttention,
     GuidedBackprop,
