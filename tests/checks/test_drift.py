@@ -1,6 +1,7 @@
 """interpretability.drift: the same model, a light fine-tune, a model drawn anew; other heads, tokens and blocks."""
 
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,7 @@ def audited(root: Path, subject: Subject, *others: Subject, **fields: Any) -> Ev
     needs = check.needs(asked)
     found = {name: made(need, root) for name, need in needs.items()}
     back = {name: decode(*encode(value), needs[name].artifact) for name, value in found.items()}
+    assert list(found) == [name for name in signature(check.measure).parameters]
     evidence = check.measure(**found)
     assert evidence == check.measure(**back)
     return evidence

@@ -12,7 +12,6 @@ from auditor.artifacts.targets import TargetName
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Enclosure, Evidence, Measurement, Metric
 from auditor.needs import Need
-from auditor.statistics import moments
 from auditor.subject import Subject
 
 
@@ -26,7 +25,7 @@ class Attention(Check):
         "score?",
         formula="query_dependence = mean_q 1/2 sum_k |A_qk - mean_q A_qk|;  rollout R = A'_L ... A'_1, A' = "
         "(mean over heads of A + I) / 2;  gradient attention R <- R + mean over heads of relu(A * dA) R, "
-        "dA = d f(x)[target] / dA, shown as R - I;  head_effect = mean (f(x) - f(x without the head)) / sd f",
+        "dA = d f(x)[target] / dA, shown as R - I;  head_effect = mean (f(x) - f(x without the head))",
         method="The weights A of all layers are kept in one pass with eager attention, since fused kernels return "
         "none. A layer has collapsed if every head attends alike whatever the query: its mean query dependence is "
         "below .05. Queries and keys are all tokens but padding; in causal models the later half of the tokens, over "
@@ -58,9 +57,9 @@ class Attention(Check):
                doc="Entropy of the rows of attention, as a share of even attention's, averaged over a layer."),
         Metric(name="head_redundancy", thresholdable=False, interval="t", resampling="example",
                doc="How alike the heads of a layer attend: 1 minus their mean total variation distance."),
-        Metric(name="head_effect", unit="sd", better="up", interval="t", resampling="example",
-               doc="The mean fall of the explained score without the strongest head, in standard deviations of the "
-               "score; the head is chosen on half of the examples and measured on the others.",
+        Metric(name="head_effect", better="up", interval="t", resampling="example",
+               doc="The mean fall of the explained score without the strongest head (of a logit: in nats of its "
+               "odds); the head is chosen on half of the examples and measured on the others.",
                what_to_try="Do not explain answers by attention maps if no head matters to them: use gradients or "
                "occlusion."),
         Metric(name="agreement_with_gradient", better="up", interval="t", resampling="example",
@@ -108,13 +107,11 @@ class Attention(Check):
             yield self.replicated("collapsed_layers", count, Enclosure(low=surely, high=possibly), len(kept))
 
     def _strongest(self, found: Attended) -> Iterator[Measurement]:
-        scores = found.explained.scores
-        spread = moments(scores)[1] if scores is not None else 0.0
         other = [row for row, first in enumerate(found.first) if not first]
-        if spread and other:
+        if other and found.first.any():
             best = int(found.effect[found.first].mean(axis=0).argmax())
-            falls, of = found.effect[other, best] / spread, found.head(found.silenced[best])
-            yield self.over_examples("head_effect", falls.tolist(), found.groups(other), of)
+            falls, of = found.effect[other, best].tolist(), found.head(found.silenced[best])
+            yield self.over_examples("head_effect", falls, found.groups(other), of)
 
     def _agreement(self, found: Attended) -> Iterator[Measurement]:
         for column, of in zip(found.agreement.T, MAPS, strict=True):

@@ -6,12 +6,12 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from auditor.artifacts.asking import refusal
-from auditor.artifacts.drift import Drifts, beside, drifts_of, left_out
+from auditor.artifacts.drift import Drifts, beside, drifts_of
 from auditor.artifacts.drift_columns import of_blocks, of_maps, samples
+from auditor.artifacts.drift_pairs import Pairs, PairsNeed
 from auditor.artifacts.drifted import shown
 from auditor.artifacts.representations import Alike, alike_of
 from auditor.artifacts.targets import TargetName
-from auditor.blocks import AnyBlock
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Evidence, Measurement, Metric
 from auditor.needs import Need
@@ -91,30 +91,22 @@ class Drift(Check):
     def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
         """For each other model the drift of maps and predictions, and of blocks."""
         second = "grad_cam" if subject.model.modality == "image" else "input_x_gradient"
-        methods, wanted = self.methods or ("saliency", second), dict[str, Need[Any]]()
-        for at, other in enumerate(subject.against):
-            theirs = beside(subject, other)
-            wanted[f"drifts_{at}"] = drifts_of(subject, other, methods, self.rows, self.target, self.top, self.noise)
-            wanted[f"alike_{at}"] = alike_of(subject, theirs, self.layer_rows, self.layers, self.noise)
-        return wanted
+        methods = self.methods or ("saliency", second)
+        drifts, alike = [], []
+        for other in subject.against:
+            drifts.append(drifts_of(subject, other, methods, self.rows, self.target, self.top, self.noise))
+            alike.append(alike_of(subject, beside(subject, other), self.layer_rows, self.layers, self.noise))
+        return {"pairs": PairsNeed(tuple(drifts), tuple(alike))}
 
-    def measure(self, **found: Any) -> Evidence:
+    def measure(self, *, pairs: Pairs) -> Evidence:
         """Maps, blocks and predictions of each pair of models, each with its floor."""
-        pairs = [(found[f"drifts_{at}"], found[f"alike_{at}"]) for at in range(len(found) // 2)]
-        measured: list[Measurement] = []
-        blocks: list[AnyBlock | None] = []
-        notes: list[str] = []
-        for drifts, alike in pairs:
-            measured += self._pair(drifts, alike, f", {drifts.other}" if len(pairs) > 1 else "")
-            blocks += shown(drifts, alike)
-            notes += [*drifts.drifts[0].own.notes(), *drifts.remarks, *left_out(drifts), *alike.why]
-        first: Drifts = pairs[0][0]
+        blocks = [block for drifts, alike, _ in pairs.each() for block in shown(drifts, alike)]
         return Evidence(
-            measurements=tuple(measured),
+            measurements=tuple(found for pair in pairs.each() for found in self._pair(*pair)),
             blocks=tuple(block for block in blocks if block is not None),
-            samples=samples(first),
-            examples=first.examples,
-            notes=tuple(dict.fromkeys(notes)),
+            samples=samples(pairs.drifts[0]),
+            examples=pairs.drifts[0].examples,
+            notes=pairs.notes(),
         )
 
     def _pair(self, drifts: Drifts, alike: Alike, suffix: str) -> Iterator[Measurement]:
