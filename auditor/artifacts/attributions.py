@@ -47,6 +47,19 @@ class Attributions:
 
         return np.array([np.ptp(row.ravel()[:size]) == 0 for row, size in zip(self.maps, self.lengths, strict=True)])
 
+    def empty(self) -> list[bool]:
+        """Which maps are zero at every place."""
+        return [not line.any() for line in self.maps]
+
+    def concentrations(self) -> tuple[list[float], tuple[str, ...]]:
+        """The Gini coefficients of the maps that are not empty, over their own places, and the groups of these."""
+        from auditor.methods.attribution.concentration import gini
+
+        groups = self.explained.groups
+        kept = [row for row, empty in enumerate(self.empty()) if not empty]
+        found = [gini(self.maps[row].ravel()[: self.lengths[row]]) for row in kept]
+        return found, tuple(groups[row] for row in kept) if groups else ()
+
 
 def copy_notes(difference: float | None) -> tuple[str, ...]:
     """The sentence that tells how far the quick copy of a model is from it; nothing for the model itself.

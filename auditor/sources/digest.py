@@ -11,7 +11,7 @@ from auditor.subject import DataRef, FileRef, ModelRef
 from auditor.values import sha256
 
 CHUNK = 1 << 20
-PLACES = frozenset({"path", "weights"})
+PLACES = frozenset({"path", "weights", "boxes", "masks"})
 """Options that only say where files lie: their bytes are in the digest, so a moved folder keeps its results."""
 
 

@@ -82,9 +82,19 @@ class DataOptions(Value):
 
 
 class ImageFolderOptions(DataOptions):
-    """Pictures in one folder a class."""
+    """Pictures in one folder a class, and optionally where in each picture the object is."""
 
     path: str = Field(json_schema_extra=FOLDER)
+    boxes: str | None = Field(
+        None,
+        description="CSV file: columns file (below `path`), left, top, right, bottom, in pixels; a box a row.",
+        json_schema_extra=FILE,
+    )
+    masks: str | None = Field(
+        None,
+        description="Folder of masks, white on the object, with the pictures' names and sizes, as .png.",
+        json_schema_extra=FOLDER,
+    )
 
 
 class TableOptions(DataOptions):

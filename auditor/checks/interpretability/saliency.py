@@ -71,20 +71,14 @@ class Saliency(Check):
 
     def measure(self, *, maps: Attributions) -> Evidence:
         """How many maps are empty, how concentrated the others are, and the first of them."""
-        from auditor.methods.attribution.concentration import gini
-
-        groups = maps.explained.groups
-        zero = [not line.any() for line in maps.maps]
-        kept = [row for row, empty in enumerate(zero) if not empty]
-        found = [self.share("all_zero_share", zero, groups)]
-        if kept:
-            inside = [groups[row] for row in kept] if groups else ()
-            own = [maps.maps[row].ravel()[: maps.lengths[row]] for row in kept]
-            found.append(self.over_examples("concentration", [gini(line) for line in own], inside))
+        found = [self.share("all_zero_share", maps.empty(), maps.explained.groups)]
+        values, groups = maps.concentrations()
+        if values:
+            found.append(self.over_examples("concentration", values, groups))
         return Evidence(
             measurements=tuple(found),
             blocks=(drawn(maps, _words(self.smooth)),),
-            samples={"all_zero_share": tuple(map(float, zero))},
+            samples={"all_zero_share": tuple(map(float, maps.empty()))},
             examples=maps.explained.examples,
             notes=maps.notes(),
         )

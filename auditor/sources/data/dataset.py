@@ -29,7 +29,8 @@ class Dataset:
 
     labels: as found in the data, all "" where it has none; groups: the unit of resampling, "" without; examples:
     sha256 of each row's content. left_out: rows that could not be read. slices: columns that name parts of the data,
-    each with its value in every row.
+    each with its value in every row. region(i): where row i's object is, a Pillow picture that is white there and of
+    the raw picture's size; None where the data do not say.
     """
 
     ref: DataRef
@@ -39,6 +40,7 @@ class Dataset:
     fetch: Callable[[int], Any]
     left_out: tuple[LeftOut, ...] = ()
     slices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    region: Callable[[int], Any] | None = None
 
     @property
     def rows(self) -> int:
@@ -60,13 +62,14 @@ class Dataset:
     def without(self, bad: Sequence[int], left_out: tuple[LeftOut, ...]) -> "Dataset":
         """The data set without some rows."""
         dropped = set(bad)
-        kept = [row for row in range(self.rows) if row not in dropped]
+        kept, region = [row for row in range(self.rows) if row not in dropped], self.region
         return replace(
             self,
             labels=tuple(self.labels[row] for row in kept),
             groups=tuple(self.groups[row] for row in kept),
             examples=tuple(self.examples[row] for row in kept),
             fetch=lambda row: self.fetch(kept[row]),
+            region=None if region is None else lambda row: region(kept[row]),
             left_out=left_out,
             slices={name: tuple(values[row] for row in kept) for name, values in self.slices.items()},
         )

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import re
-import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from auditor.errors import SourceError
 from auditor.sources.data.dataset import Dataset, Found, LeftOut, described, used_rows
+from auditor.sources.data.decoding import FORMATS, opened
+from auditor.sources.data.regions import Regions, regions_of
 from auditor.sources.digest import tree_ref, verify
 from auditor.sources.paths import Where, below, named
 from auditor.spec.model import DataEntry
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".heic", ".avif", ".jp2")
 """What counts as a picture. Those of other formats than FORMATS are rows too: left out and named, never passed over."""
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP")
 
 
 def describe(entry: DataEntry, root: Path) -> DataRef:
@@ -30,9 +31,10 @@ def describe(entry: DataEntry, root: Path) -> DataRef:
     folder, files = _files(options, entry.name, root)
     labels = [path.relative_to(folder).parts[0] for path in files]
     _groups(files, options, entry.name)
-    tree = tree_ref(folder, files, options.path)
+    tree, regions = tree_ref(folder, files, options.path), _regions(options, entry.name, root, folder, files)
     classes = tuple(sorted(set(labels)))
-    return described(entry, Found(labels, (tree,), "image", classes, grouped=options.group is not None))
+    known = (tree, *(regions.files if regions else ()))
+    return described(entry, Found(labels, known, "image", classes, grouped=options.group is not None))
 
 
 def load(ref: DataRef, root: Path) -> Dataset:
@@ -41,6 +43,9 @@ def load(ref: DataRef, root: Path) -> Dataset:
     folder, files = _files(options, ref.name, root)
     where: Where = ("data", ref.name, "path")
     verify(ref.files[0], tree_ref(folder, files, options.path).sha256, where)
+    regions = _regions(options, ref.name, root, folder, files)
+    for was, now in zip(ref.files[1:], regions.files if regions else (), strict=True):
+        verify(was, now.sha256, ("data", ref.name))
     groups = _groups(files, options, ref.name)
     rows = used_rows([path.relative_to(folder).parts[0] for path in files], options, ref.files)
     used = [files[row] for row in rows]
@@ -54,7 +59,8 @@ def load(ref: DataRef, root: Path) -> Dataset:
         labels=tuple(path.relative_to(folder).parts[0] for path in used),
         groups=tuple(groups[row] for row in rows),
         examples=tuple(hashlib.sha256(path.read_bytes()).hexdigest() for path in used),
-        fetch=lambda row: _opened(used[row]),
+        fetch=lambda row: opened(used[row]),
+        region=_drawing(regions, folder, used) if regions else None,
     )
     left_out = tuple(LeftOut(used[place].relative_to(folder).as_posix(), fault) for place, fault in faults.items())
     return dataset.without(tuple(faults), left_out) if faults else dataset
@@ -76,6 +82,14 @@ def _files(options: ImageFolderOptions, name: str, root: Path) -> tuple[Path, li
             where=where,
         )
     return folder, listed
+
+
+def _regions(options: ImageFolderOptions, name: str, root: Path, folder: Path, files: list[Path]) -> Regions | None:
+    return regions_of(options, name, root, [path.relative_to(folder).as_posix() for path in files])
+
+
+def _drawing(regions: Regions, folder: Path, used: list[Path]) -> Callable[[int], Image.Image]:
+    return lambda row: regions.draw(used[row].relative_to(folder).as_posix(), opened(used[row]))
 
 
 def _groups(files: list[Path], options: ImageFolderOptions, name: str) -> list[str]:
@@ -104,27 +118,7 @@ def _groups(files: list[Path], options: ImageFolderOptions, name: str) -> list[s
 def _fault(path: Path) -> str:
     """Why a picture cannot be read, or nothing."""
     try:
-        _opened(path)
+        opened(path)
     except Exception as error:  # noqa: BLE001 - decoders raise errors of many kinds on damaged files
         return f"{type(error).__name__}: {error}".replace(str(path), path.name)
     return ""
-
-
-def _opened(path: Path) -> Image.Image:
-    """The decoded picture, in 8 bits; a picture of more pixels than Pillow's limit is an error."""
-    from PIL import Image
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        with Image.open(path, formats=FORMATS) as picture:
-            if picture.mode.startswith("I"):
-                return _in_eight_bits(picture)
-            return picture.convert("RGB") if picture.mode not in ("L", "RGB") else picture.copy()
-
-
-def _in_eight_bits(picture: Image.Image) -> Image.Image:
-    """A grey picture of 16 bits, scaled: Pillow's own conversion cuts all above 255 off, and leaves a white page."""
-    import numpy as np
-    from PIL import Image
-
-    return Image.fromarray(np.rint(np.clip(np.asarray(picture), 0, 65535) / 257).astype(np.uint8))
