@@ -59,6 +59,7 @@ class Doubts:
 class DoubtsOf(Derived[Doubts]):
     """The doubts about a data set, as the model sees it where it has features to give."""
 
+    version: ClassVar[int] = 2
     artifact: ClassVar[type] = Doubts
     content: ContentOf
     train: ContentOf | None
@@ -133,6 +134,18 @@ class _Side:
         given = self.content.simple if self.inside is None else self.inside.features
         return given[: self.rows].astype(np.float64)
 
+    @property
+    def shape(self) -> "NDArray[np.float64]":
+        """What pictures and texts are made of, whatever the model: one that knows its training data by heart would
+        tell them from others by its own features alone."""
+        from auditor.methods.data.pictures import frequencies
+        from auditor.methods.data.texts import Shingles, buckets
+
+        content = self.content
+        if content.modality == "image":
+            return frequencies(content.thumbnails[: self.rows])
+        return buckets(Shingles(content.shingles, content.starts[: self.rows + 1]))
+
     def label_doubts(self, seed: int) -> LabelDoubts | None:
         """Which labels the probe contradicts; None where no two classes are large enough."""
         import numpy as np
@@ -166,8 +179,8 @@ def _shifts(train: _Side, mine: _Side, seed: int) -> tuple[Shift, ...]:
 
     simple = [side.content.simple[: side.rows] for side in (train, mine)]
     whole = simple
-    if mine.inside is not None and train.inside is not None:
-        together = reduced(np.concatenate([train.features, mine.features]), seed)
+    if mine.content.modality != "tabular":  # of tables the simple features are the columns: all there is
+        together = reduced(np.concatenate([train.shape, mine.shape]), seed)
         parts = np.split(together, [train.rows])
         whole = [np.concatenate(pair, axis=1) for pair in zip(parts, simple, strict=True)]
     groups = (train.groups, mine.groups)

@@ -38,7 +38,8 @@ class Strategies:
     region elsewhere, another column, or another token. position: float64 [m], the share of each map inside the chosen
     part (tokens: 1 where the strongest token stands at the most frequent place). mean_map: float32 [side, side] or
     [1, columns], the mean map of the suspicious group; region: bool of the same shape. tried: candidates, best first.
-    tokens: by class the tokens that speak most for it. shown: pictures in threes: example, donor, mixed.
+    tokens: by class the tokens that speak most for it. shown: pictures in threes (example, donor, mixed) of the tested
+    examples at the places `shown_at`.
     """
 
     kind: str
@@ -57,6 +58,7 @@ class Strategies:
     tokens: tuple[tuple[str, tuple[str, ...]], ...]
     explained: Explained
     shown: "tuple[NDArray[np.uint8], ...]" = ()
+    shown_at: tuple[int, ...] = ()
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -68,6 +70,7 @@ class Strategies:
 class StrategiesOf(Derived[Strategies]):
     """The search in one data set."""
 
+    version: ClassVar[int] = 2
     artifact: ClassVar[type] = Strategies
     maps: Need[Attributions]
     model: Model

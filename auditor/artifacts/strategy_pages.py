@@ -61,13 +61,13 @@ def _gallery(found: Strategies, where: str) -> tuple[AnyBlock, ...]:
     rows = []
     for line, label in enumerate(THREE):
         cells = found.shown[line::3]
-        captions = [_caption(found, at, line) for at in range(len(cells))]
+        captions = [_caption(found, at, line) for at in found.shown_at]
         rows.append(PictureRow(label=label, pictures=tuple(map(_enlarged, cells, captions))))
     return (
         Images(
             title=f"Transplants ({where})", rows=tuple(rows),
             reading="Above each picture what the model says; below the mixture, whether its prediction went with the "
-            "transplanted part. The examples were not chosen.",
+            "transplanted part: the first two that do and the first two that do not, as far as there are any.",
         ),
     )  # fmt: skip
 

@@ -45,16 +45,19 @@ def search_parts(maps: Attributions, model: Any, loader: Any, halves: Any, seed:
         names = [regions.named(mask) for mask in masks]
     best = int(np.argmax(hits))  # the first of equals: the smallest part
     order = np.argsort(-np.array(hits), kind="stable").tolist()
+    follow = surgery.follows(second, donors_b, masks[best])
+    some = _some(follow)
     return Strategies(
         kind="region" if surgery.inputs.ndim == 4 else "column",
         clusters=groups.labels, count=groups.count, chosen=names[best], target=-1, rows=second, donors=donors_b,
-        follow=surgery.follows(second, donors_b, masks[best]),
+        follow=follow,
         null=surgery.follows(second, donors_b, _elsewhere(masks, best, len(second), rng)),
         position=places[second].reshape(len(second), -1)[:, masks[best].ravel()].sum(axis=1),
         mean_map=_suspicious(means, masks[best]).reshape(-1, masks[best].shape[-1]).astype(np.float32),
         region=masks[best].reshape(-1, masks[best].shape[-1]),
         tried=tuple(Tried(names[at], int(hits[at]), len(tried)) for at in order), tokens=(),
-        explained=maps.explained, shown=_shown(loader, surgery, second, donors_b, masks[best]),
+        explained=maps.explained, shown_at=some,
+        shown=_shown(loader, surgery, np.stack([second, donors_b], axis=1)[list(some)], masks[best]),
     )  # fmt: skip
 
 
@@ -119,8 +122,13 @@ def _suspicious(means: Any, mask: Any) -> Any:
     return max(means, key=lambda mean: float(mean[mask].sum()))
 
 
-def _shown(loader: Any, surgery: "Surgery", rows: Any, donors: Any, mask: Any) -> "tuple[NDArray[np.uint8], ...]":
-    """The first examples, their donors, and the mixture, as the model sees them."""
+def _some(follow: Any) -> tuple[int, ...]:
+    """The first two that follow and the first two that do not, as far as there are any."""
+    return tuple(at for kind in (True, False) for at in (follow == kind).nonzero()[0][: SHOWN // 2].tolist())
+
+
+def _shown(loader: Any, surgery: "Surgery", pairs: Any, mask: Any) -> "tuple[NDArray[np.uint8], ...]":
+    """Examples, their donors, and the mixture, as the model sees them."""
     import numpy as np
 
     from auditor.methods.strategies.transplant import on_pixels
@@ -128,7 +136,7 @@ def _shown(loader: Any, surgery: "Surgery", rows: Any, donors: Any, mask: Any) -
     if surgery.inputs.ndim != 4:
         return ()
     found = []
-    for row, donor in zip(rows[:SHOWN].tolist(), donors[:SHOWN].tolist(), strict=True):
+    for row, donor in pairs.tolist():
         own, other = loader.shown([row, donor])
         inside = on_pixels(mask[None], *own.shape[:2])[0]
         found += [own, other, np.where(inside[..., None], other, own)]

@@ -87,6 +87,15 @@ def test_samples_of_one_kind_cannot_be_told_apart_and_others_can() -> None:
     assert two_sample(one, other + 5, ((), ()), 0).value == pytest.approx(1)
 
 
+@pytest.mark.slow
+def test_the_interval_of_the_two_sample_test_holds_one_half_for_samples_of_one_kind() -> None:
+    rng, inside = np.random.default_rng(0), 0
+    for seed in range(60):
+        found = two_sample(rng.normal(size=(200, 15)), rng.normal(size=(120, 15)), ((), ()), seed)
+        inside += abs(found.value - 0.5) <= 1.96 * found.error
+    assert inside >= 54
+
+
 def test_a_layer_that_receives_what_it_remembers_shows_no_shift() -> None:
     rng = np.random.default_rng(0)
     places = rng.normal(2.0, 3.0, (500, 4, 36))

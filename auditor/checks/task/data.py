@@ -35,9 +35,9 @@ class Data(Check):
         method="Every row is compared with every other one. Pictures are first compared by their lowest frequencies (a "
         "perceptual hash), texts by MinHash; what looks alike is then decided exactly. Rows of equal content always "
         "count. A logistic regression on the model's own features (what enters its head) is fitted on four fifths of "
-        "the rows and judges the labels of the fifth; another one tells training from evaluation rows in the same way. "
-        "The model's first normalization layer remembers mean and variance of its training inputs; what it receives "
-        "now is compared with that.",
+        "the rows and judges the labels of the fifth; another one tells training from evaluation rows by the "
+        "inputs alone. The model's first normalization layer remembers mean and variance of its training inputs; what "
+        "it receives now is compared with that.",
         reading="Look at the pairs first: are these really copies? Leaked examples make every score of this audit "
         "better than it is. A shift_auroc near .5 means that training and evaluation data cannot be told apart. An "
         "input_shift above .1 nearly always means that the pictures are normalized in another way than in training; a "

@@ -54,6 +54,13 @@ def closest(
     return found
 
 
+def frequencies(pictures: Bytes) -> NDArray[np.float64]:
+    """The 8 x 8 lowest frequencies of each grey picture [n, 32, 32], without its mean: [n, 63]."""
+    basis = _cosines().astype(np.float64)
+    found: NDArray[np.float64] = (basis @ pictures.astype(np.float64) @ basis.T).reshape(len(pictures), -1)[:, 1:]
+    return found
+
+
 def _prepared(pictures: Bytes) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Unit vectors of the centred pictures, and of their lowest frequencies; zero for flat pictures."""
     grey: NDArray[Any] = pictures.astype(np.float32)

@@ -1,15 +1,17 @@
 """Shift between two samples: how well a classifier that never saw an example can tell where it comes from."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from auditor.methods.data.labels import fitted, folds, standardized
+from auditor.methods.data.labels import FOLDS, fitted, folds, standardized
 from auditor.statistics import grouped, moments
 
 Floats = NDArray[np.float64]
+
+SHARED = (1 + FOLDS / (FOLDS - 1)) ** 0.5
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,9 @@ def two_sample(first: Floats, second: Floats, groups: tuple[Sequence[str], Seque
     """The classifier two-sample test, held out: .5 where nothing tells the samples apart, 1 where everything does.
 
     first [m, d], second [n, d]: features. A logistic regression is fitted on four folds and scores the fifth; the
-    AUROC is the mean over folds, so no score is compared across fits. Lopez-Paz and Oquab, ICLR 2017.
+    AUROC is the mean over folds, so no score is compared across fits. Lopez-Paz and Oquab, ICLR 2017. The folds share
+    what they were fitted on, so the variance is that of independent tests times 1 + k / (k - 1) of k folds: Nadeau and
+    Bengio, Inference for the generalization error, Machine Learning 52 (2003).
     """
     table = standardized(np.concatenate([first, second]))
     side = np.repeat([0, 1], [len(first), len(second)]).astype(np.int64)
@@ -39,7 +43,8 @@ def two_sample(first: Floats, second: Floats, groups: tuple[Sequence[str], Seque
             place[held[one]], place[held[~one]] = placements(score[~one], score[one])
     seen = np.isfinite(place)
     inside = [_part(values, seen[side == half]) for half, values in enumerate(groups)]
-    return _delong(place[seen & (side == 0)], place[seen & (side == 1)], inside[0], inside[1])
+    found = _delong(place[seen & (side == 0)], place[seen & (side == 1)], inside[0], inside[1])
+    return replace(found, error=found.error * SHARED)
 
 
 def of_feature(first: Floats, second: Floats, groups: tuple[Sequence[str], Sequence[str]]) -> Auroc:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from auditor.methods.data.matching import Keys, Matches, nothing
 
 LETTERS = 5
+BUCKETS = 512
 BANDS, ROWS = 16, 4
 """64 minima in 16 bands of 4: a pair of Jaccard index .8 becomes a candidate with chance .9998, one of .5 with .64."""
 PER_BAND = 64
@@ -76,6 +77,17 @@ def closest(
         if value >= at_least and value > found.similarity[row]:
             found.row[row], found.similarity[row] = place, value
     return found
+
+
+def buckets(sets: Shingles, count: int = BUCKETS) -> NDArray[np.float64]:
+    """How many shingles of each text fall into each of `count` buckets, as shares of the text's: [n, count]."""
+    sizes = np.diff(sets.start)
+    row = np.repeat(np.arange(len(sets)), sizes)
+    found = np.bincount(row * count + sets.flat[: sets.start[-1]] % count, minlength=len(sets) * count).reshape(
+        len(sets), count
+    )
+    shares: NDArray[np.float64] = found / np.maximum(sizes, 1)[:, None]
+    return shares
 
 
 def _runs(content: bytes) -> NDArray[np.uint32]:
