@@ -126,3 +126,27 @@ def of_table(root: Path, columns: dict[str, "np.ndarray[Any, Any]"], labels_: li
     found = labels.match(ref, data.describe(DataEntry(name="rows", source="csv", options=options), root))
     loader = BatchLoader(data.load(found, root), Columns(), 64)
     return Trained(Subject(model=ref, data=found, runtime=Runtime(batch_size=64)), LoadedModel(ref, module), loader)
+
+
+def reviews(root: Path, n: int = 40) -> Subject:
+    """A tiny BERT classifier with random weights, and short texts of different lengths, written to `root`."""
+    from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
+
+    from auditor.sources import models
+    from auditor.spec.model import ModelEntry
+
+    words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "good", "bad", "film"]
+    (root / "vocab.txt").write_text("\n".join(words))
+    config = BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
+                        max_position_embeddings=16, id2label={0: "no", 1: "yes"})  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        BertForSequenceClassification(config).save_pretrained(root / "bert")
+    BertTokenizer(str(root / "vocab.txt")).save_pretrained(root / "bert")
+    rng = np.random.default_rng(0)
+    texts = [" ".join(rng.choice(words[5:], size=rng.integers(1, 6))) for _ in range(n)]
+    lines = [f"{text},{'yes' if 'good' in text else 'no'}" for text in texts]
+    (root / "rows.csv").write_text("\n".join(["text,label", *lines]))
+    ref = models.describe(ModelEntry(name="net", source="transformers", options={"path": "bert"}), root)
+    entry = DataEntry(name="rows", source="csv", options={"path": "rows.csv", "text": "text", "label": "label"})
+    return Subject(model=ref, data=labels.match(ref, data.describe(entry, root)), runtime=Runtime(batch_size=16))

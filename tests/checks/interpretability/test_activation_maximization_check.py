@@ -1,9 +1,9 @@
 """interpretability.activation_maximization: a planted patch returns in the picture, dead layers are refused."""
 
+from pathlib import Path
 from typing import Any
 
 import healthy
-import numpy as np
 import pytest
 import torch
 from healthy import Trained
@@ -113,38 +113,9 @@ def test_where_it_applies(params: Any, modality: str, task: str, word: str | Non
     assert said is None if word is None else word in str(said)
 
 
-@pytest.fixture(scope="module")
-def reviews(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A tiny BERT classifier with random weights, and a few texts."""
-    from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
-
-    from auditor.sources import data, labels, models
-    from auditor.spec.model import DataEntry, ModelEntry
-    from auditor.subject import Runtime, Subject
-
-    root = tmp_path_factory.mktemp("reviews")
-    (root / "vocab.txt").write_text(
-        "\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "good", "bad", "film"])
-    )
-    torch.manual_seed(0)
-    config = BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
-                        max_position_embeddings=16, id2label={0: "no", 1: "yes"})  # fmt: skip
-    BertForSequenceClassification(config).save_pretrained(root / "bert")
-    BertTokenizer(str(root / "vocab.txt")).save_pretrained(root / "bert")
-    rng = np.random.default_rng(0)
-    texts = [" ".join(rng.choice(["a", "good", "bad", "film"], size=rng.integers(1, 6))) for _ in range(12)]
-    lines = [f"{text},{'yes' if 'good' in text else 'no'}" for text in texts]
-    (root / "rows.csv").write_text("\n".join(["text,label", *lines]))
-    ref = models.describe(ModelEntry(name="net", source="transformers", options={"path": "bert"}), root)
-    entry = DataEntry(name="rows", source="csv", options={"path": "rows.csv", "text": "text", "label": "label"})
-    found = labels.match(ref, data.describe(entry, root))
-    return Subject(model=ref, data=found, runtime=Runtime(batch_size=4)), root
-
-
 @pytest.mark.parametrize("layer", ["logits", "bert.encoder.layer.0"])
-def test_texts_are_made_at_their_embeddings(reviews: Any, layer: str) -> None:
-    subject, root = reviews
-    found = evidence(ActivationMaximization(layer=layer, units=2, steps=60), subject, root)
+def test_texts_are_made_at_their_embeddings(tmp_path: Path, layer: str) -> None:
+    found = evidence(ActivationMaximization(layer=layer, units=2, steps=60), healthy.reviews(tmp_path), tmp_path)
     assert all(m.value > 0 for m in found.measurements)
     (block,) = found.blocks
     assert isinstance(block, Table) and len(block.rows) == 2

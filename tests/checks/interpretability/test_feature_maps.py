@@ -1,5 +1,6 @@
 """interpretability.feature_maps: a dead layer and doubled channels are found, and a healthy model has neither."""
 
+from pathlib import Path
 from typing import Any
 
 import healthy
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from healthy import Trained
+from making import make
 from torch import nn
 
 from auditor.artifacts.units import Units
@@ -119,3 +121,20 @@ def test_texts_show_the_tokens_that_move_a_unit() -> None:
     empty = np.zeros((0, 0, 0, 0), np.float32)
     (shown,) = portrayed(Portrait("encoder.layer.0", empty, units=(3, 5), top_words=words))
     assert isinstance(shown, Table) and shown.rows[2] == ("unit 5", "bad", "bad film")
+
+
+def test_texts_are_watched_at_their_own_tokens(tmp_path: Path) -> None:
+    subject = healthy.reviews(tmp_path)
+    need: Any = FeatureMaps().needs(subject)["units"]
+    found = make(need, tmp_path)
+    block = next(layer for layer in found.layers if layer.name == "bert.encoder.layer.0")
+    model, loader = make(need.sweep.model, tmp_path), make(need.sweep.batches, tmp_path)
+    rows = []
+    with torch.no_grad():
+        for batch in (loader.batch(range(row, row + 1)) for row in range(loader.rows)):
+            rows.append(model.module.bert(**batch.inputs).last_hidden_state[0].double())
+    tokens = torch.cat(rows)  # one text at a time, so without padding
+    np.testing.assert_allclose(block.variance, tokens.var(dim=0, unbiased=False), rtol=1e-4)
+    np.testing.assert_allclose(block.peaks[:, 0], tokens.amax(dim=0), rtol=1e-4)
+    (_, words) = FeatureMaps().measure(units=found).blocks
+    assert isinstance(words, Table) and {row[1] for row in words.rows} <= {"a", "good", "bad", "film", "[CLS]", "[SEP]"}

@@ -5,9 +5,9 @@ from typing import Any
 
 import healthy
 import numpy as np
-import pytest
 import torch
 from healthy import Trained
+from making import evidence
 from torch import nn
 
 from auditor.artifacts.permutation import Importances
@@ -113,39 +113,9 @@ def test_where_it_applies() -> None:
     assert "causal_lm" in str(PermutationImportance().applies(subject.model_copy(update={"model": causal})))
 
 
-@pytest.fixture(scope="module")
-def reviews(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """A tiny BERT classifier, untrained but for a head that looks for `good`, and texts of different lengths."""
-    from making import make
-    from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
-
-    from auditor.artifacts.roots import sweep_of
-    from auditor.sources import data, labels, models
-    from auditor.spec.model import DataEntry, ModelEntry
-    from auditor.subject import Runtime, Subject
-
-    root = tmp_path_factory.mktemp("reviews")
-    (root / "vocab.txt").write_text(
-        "\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "good", "bad", "film"])
-    )
-    torch.manual_seed(0)
-    config = BertConfig(vocab_size=9, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
-                        max_position_embeddings=16, id2label={0: "no", 1: "yes"})  # fmt: skip
-    BertForSequenceClassification(config).save_pretrained(root / "bert")
-    BertTokenizer(str(root / "vocab.txt")).save_pretrained(root / "bert")
-    rng = np.random.default_rng(0)
-    words = [" ".join(rng.choice(["a", "good", "bad", "film"], size=rng.integers(1, 6))) for _ in range(40)]
-    lines = [f"{text},{'yes' if 'good' in text else 'no'}" for text in words]
-    (root / "rows.csv").write_text("\n".join(["text,label", *lines]))
-    ref = models.describe(ModelEntry(name="net", source="transformers", options={"path": "bert"}), root)
-    entry = DataEntry(name="rows", source="csv", options={"path": "rows.csv", "text": "text", "label": "label"})
-    subject = Subject(model=ref, data=labels.match(ref, data.describe(entry, root)), runtime=Runtime(batch_size=16))
-    sweep = sweep_of(subject)
-    return Trained(subject, make(sweep.model, root), make(sweep.batches, root))
-
-
-def test_tokens_of_texts_are_permuted_by_name(reviews: Trained) -> None:
-    found = audited(reviews, repeats=1)
+def test_tokens_of_texts_are_permuted_by_name(tmp_path: Path) -> None:
+    subject = healthy.reviews(tmp_path)
+    found = evidence(PermutationImportance(repeats=1), subject, tmp_path, seed=1)
     assert {m.of for m in found.measurements if m.name == "importance"} == {"a", "good", "bad", "film"}
-    tenths = audited(reviews, repeats=1, by="segments")
+    tenths = evidence(PermutationImportance(repeats=1, by="segments"), subject, tmp_path, seed=1)
     assert len([m for m in tenths.measurements if m.name == "importance"]) == 10

@@ -1,11 +1,13 @@
 """interpretability.tree_surrogate: models that are rules, models that are not, and models that say one thing only."""
 
+from pathlib import Path
 from typing import Any
 
 import healthy
 import numpy as np
 import pytest
 from healthy import Trained
+from making import evidence
 from torch import nn
 
 from auditor.artifacts.features import Features
@@ -109,3 +111,9 @@ def test_too_few_examples_are_refused_and_answers_are_repeatable() -> None:
         TreeSurrogate().measure(features=features("rule", n=15), seed=1)
     given = features("chance")
     assert TreeSurrogate().measure(features=given, seed=1) == TreeSurrogate().measure(features=given, seed=1)
+
+
+def test_texts_are_described_by_what_enters_the_head(tmp_path: Path) -> None:
+    found = evidence(TreeSurrogate(components=4), healthy.reviews(tmp_path, 80), tmp_path, seed=1)
+    assert "4 principal components of the 8 units that enter layer classifier" in found.notes[0]
+    assert one(found, "fidelity").n == len(found.examples) < 80  # equal texts stay in one half
