@@ -16,13 +16,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Kept = NDArray[np.bool_]
 
-SHOWN = 5
-DIRECTIONS = (
-    ("deletion", "Parts taken away", "taken away",
-     "A good map's line falls sooner than that of the same map rolled to other places: the area between is the gain."),
-    ("insertion", "Parts put back", "put back",
-     "A good map's line rises sooner than that of the same map rolled to other places: the area between is the gain."),
-)  # fmt: skip
+SHOWN = 3
+DIRECTIONS = (("deletion", "taken away", "falls"), ("insertion", "put back", "rises"))
 WORDS = {"mean": "their mean", "blur": "a blur", "mask": "the mask token", "hide": "a gap in attention",
          "draw": "values of other rows"}  # fmt: skip
 
@@ -30,25 +25,30 @@ WORDS = {"mean": "their mean", "blur": "a blur", "mask": "the mask token", "hide
 def curve_blocks(
     found: Faithfulness, columns: "dict[str, Floats]", kept: "Kept", groups: Sequence[str], normalized: bool
 ) -> tuple[Lines, ...]:
-    """The curves of both directions, each under the fill that is worse over all methods."""
+    """The curves of the foremost methods in both directions, each under its worse fill, beside their nulls."""
     import numpy as np
 
     from auditor.methods.trust.gains import worse
 
+    gains = (columns["deletion_gain"] + columns["insertion_gain"]).mean(axis=(1, 2))
     blocks = []
-    for name, title, side, reading in DIRECTIONS:
-        fill = worse(columns[f"{name}_gain"].mean(axis=0))
-        own, null = found.curve(name, normalized)[:, fill], found.curve(f"{name}_null", normalized)[:, fill]
-        random = found.curve("random", normalized)[fill]
-        shown = {"random scattered parts (not judged)": random if name == "deletion" else np.flip(random, axis=-1)}
-        for at, method in enumerate(found.methods[:SHOWN]):
-            shown |= {plain(method): own[at], f"{plain(method)}, rolled": null[at]}
-        lines = tuple(_line(label, values[kept], groups) for label, values in shown.items())
-        blocks.append(Lines(
-            title=f"{title}, {WORDS[found.fills[fill]]} in their place", x_label=f"parts {side}, %", lines=lines,
-            y_label="share of the score" if normalized else "probability, pp",
-            reading=f"{reading} Bands are 95% intervals of the mean over {int(kept.sum())} examples.",
-        ))  # fmt: skip
+    for at in np.argsort(-gains, kind="stable")[:SHOWN].tolist():
+        for name, side, moves in DIRECTIONS:
+            fill = worse(columns[f"{name}_gain"][at])
+            random = found.curve("random", normalized)[fill]
+            shown = {
+                plain(found.methods[at]): found.curve(name, normalized)[at, fill],
+                "the same map, rolled": found.curve(f"{name}_null", normalized)[at, fill],
+                "random scattered parts": random if name == "deletion" else np.flip(random, axis=-1),
+            }
+            lines = tuple(_line(label, values[kept], groups) for label, values in shown.items())
+            blocks.append(Lines(
+                title=f"{plain(found.methods[at])}: parts {side}", x_label=f"parts {side}, %", lines=lines,
+                y_label="share of the score" if normalized else "probability, pp",
+                reading=f"With {WORDS[found.fills[fill]]} in place of what is missing. A good map's line "
+                f"{moves} sooner than that of the same map rolled: the area between is the gain. "
+                f"Scattered parts are not judged. Bands are 95% intervals of the mean over {int(kept.sum())} examples.",
+            ))  # fmt: skip
     return tuple(blocks)
 
 
@@ -92,16 +92,16 @@ def ranking(methods: Sequence[str], found: "Choice | None") -> tuple[AnyBlock, .
     else:
         said = f"{name} came first on one half; on the other its lead is not shown against every method."
     bars = (
-        Bar(label=f"{name} over its own null", value=found.own.mean, low=found.own.low, high=found.own.high),
-        *(Bar(label=f"{name} over {plain(methods[each.other])}", value=each.mean, low=each.low, high=each.high)
+        Bar(label="over its rolled map", value=found.own.mean, low=found.own.low, high=found.own.high),
+        *(Bar(label=f"over {plain(methods[each.other])}", value=each.mean, low=each.low, high=each.high)
           for each in found.leads),
     )  # fmt: skip
     reading = (
         f"{said} Bars are paired differences of the mean gain over both directions and both fill-ins, on the {found.n} "
         "examples of the half that did not choose; lines are 95% intervals, corrected for the number of comparisons."
     )
-    return (Bars(title="Which method to use", x_label="gain", bars=bars, reference=(0.0, "no difference"),
-                 reading=reading),)  # fmt: skip
+    title, zero = f"Which method to use: the gain of {name}", (0.0, "no difference")
+    return (Bars(title=title, x_label="gain", bars=bars, reference=zero, reading=reading),)
 
 
 def fill_table(methods: Sequence[str], fills: Sequence[str], columns: "dict[str, Floats]") -> Table:
@@ -120,18 +120,18 @@ def fill_table(methods: Sequence[str], fills: Sequence[str], columns: "dict[str,
                  rows=tuple(rows[:30]), more=max(0, len(rows) - 30), reading=reading)  # fmt: skip
 
 
-def shares(title: str, x_label: str, values: "dict[str, list[float]]", bins: int = 10) -> Lines:
-    """Histograms over [0, 1] as lines: the share of the examples in each of the bins, one line a label."""
+def shares(own: "Floats", rolled: "Floats", method: str, bins: int = 10) -> Lines:
+    """The histogram of the infidelities [n] of a method's maps and of the same maps rolled, as two lines."""
     import numpy as np
 
     lines = []
-    for label, column in list(values.items())[: 2 * SHOWN]:
+    for label, column in ((plain(method), own), ("the same map, rolled", rolled)):
         counts, edges = np.histogram(np.clip(column, 0, 1), bins=bins, range=(0, 1))
-        name, *rest = label.split(", ")
         middle = tuple(((edges[1:] + edges[:-1]) / 2).tolist())
-        lines.append(Line(label=", ".join([plain(name), *rest]), x=middle, y=tuple((counts / len(column)).tolist())))
+        lines.append(Line(label=label, x=middle, y=tuple((counts / len(column)).tolist())))
     reading = (
-        f"Histogram: the share of the examples in each tenth of the {x_label}. A good map's line lies further left "
+        "Histogram: the share of the examples in each tenth of the infidelity. A good map's line lies further left "
         "than that of the same map rolled."
     )
-    return Lines(title=title, x_label=x_label, y_label="share of examples", lines=tuple(lines), reading=reading)
+    return Lines(title=f"What {plain(method)} leaves unsaid", x_label="infidelity", y_label="share of examples",
+                 lines=tuple(lines), reading=reading)  # fmt: skip

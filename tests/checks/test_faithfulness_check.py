@@ -86,7 +86,7 @@ def test_several_methods_are_measured_each_and_the_best_is_chosen_and_tested_apa
     assert value(evidence, "deletion_gain", "grad_cam").value > value(evidence, "deletion_gain", "saliency").value
     bars = evidence.blocks[0]
     assert isinstance(bars, Bars) and "Use Grad-CAM here" in bars.reading and "30 examples" in bars.reading
-    assert [bar.label for bar in bars.bars] == ["Grad-CAM over its own null", "Grad-CAM over saliency"]
+    assert [bar.label for bar in bars.bars] == ["over its rolled map", "over saliency"]
     assert all(bar.low is not None and bar.low > 0 for bar in bars.bars)
 
 
@@ -100,13 +100,19 @@ def test_equal_methods_are_not_ranked_by_luck() -> None:
 def test_curves_are_shown_with_bands_beside_their_nulls() -> None:
     evidence = Faithfulness().measure(found=found({"saliency": (0.5, 0.9)}), seed=0)
     deletion, insertion = (block for block in evidence.blocks if isinstance(block, Lines))
-    assert [line.label for line in deletion.lines] == [
-        "random scattered parts (not judged)", "saliency", "saliency, rolled",
-    ]  # fmt: skip
-    assert "a blur in their place" in deletion.title and "put back" in insertion.x_label
-    line = deletion.lines[1]
+    labels = ["saliency", "the same map, rolled", "random scattered parts"]
+    assert [line.label for line in deletion.lines] == [line.label for line in insertion.lines] == labels
+    assert "a blur in place" in deletion.reading and "put back" in insertion.x_label
+    line = deletion.lines[0]
     assert all(one <= y <= other for one, y, other in zip(line.low, line.y, line.high, strict=True))
     assert (line.x[0], line.x[-1], line.y[0], line.y[-1]) == (0, 100, 1, 0)
+
+
+def test_the_foremost_three_methods_are_drawn() -> None:
+    bends = {"saliency": (1.0, 1.0), "grad_cam": (0.4, 0.4), "occlusion": (0.6, 0.6), "rise": (0.5, 0.5)}
+    evidence = Faithfulness().measure(found=found(bends), seed=0)
+    drawn = [block.title for block in evidence.blocks if isinstance(block, Lines)]
+    assert [title.partition(":")[0] for title in drawn[::2]] == ["Grad-CAM", "RISE", "occlusion"]
 
 
 def test_samples_hold_each_examples_value() -> None:

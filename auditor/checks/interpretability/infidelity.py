@@ -6,10 +6,11 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from auditor.artifacts.asking import refusal
-from auditor.artifacts.faithful_figures import fill_table, shares
+from auditor.artifacts.faithful_figures import SHOWN, fill_table, shares
 from auditor.artifacts.faithfulness import methods_for
 from auditor.artifacts.infidelity import Infidelities, infidelity_of
 from auditor.artifacts.targets import TargetName
+from auditor.blocks import Lines
 from auditor.check import About, Check, Pillar
 from auditor.errors import NotApplicable
 from auditor.evidence import Evidence, Measurement, Metric
@@ -76,19 +77,18 @@ class Infidelity(Check):
         own, rolled = found.map[..., kept], found.rolled[..., kept]
         measured: list[Measurement] = []
         samples: dict[str, tuple[float, ...]] = {}
-        curves: dict[str, list[float]] = {}
+        drawn: list[Lines] = []
         for at, method in enumerate(found.methods):
             of, fill = method if len(found.methods) > 1 else "", worse(rolled[at] - own[at])
             for name, values in (("infidelity_gain", rolled - own), ("infidelity", own)):
                 one = values[at, fill].tolist()
                 measured.append(self.over_examples(name, one, groups, of))
                 samples[f"{name}[{of}]" if of else name] = tuple(one)
-            curves |= {method: own[at, fill].tolist(), f"{method}, rolled": rolled[at, fill].tolist()}
+            drawn.append(shares(own[at, fill], rolled[at, fill], method))
         columns = {"infidelity_gain": rolled - own, "infidelity": own}
         return Evidence(
             measurements=tuple(measured),
-            blocks=(shares("How much the maps leave unsaid", "infidelity", curves),
-                    fill_table(found.methods, found.fills, columns)),
+            blocks=(*drawn[:SHOWN], fill_table(found.methods, found.fills, columns)),
             samples=samples,
             examples=tuple(found.explained.examples[row] for row in kept),
             notes=found.notes(),
