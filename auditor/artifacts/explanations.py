@@ -23,6 +23,9 @@ from auditor.subject import Subject
 Options = tuple[tuple[str, Any], ...]
 BACKGROUND = 256
 """Rows of a table that tell what a removed column becomes."""
+PASSES = {"smoothgrad": (16, 16), "integrated_gradients": (18, 16), "occlusion": (65, 0), "rise": (512, 0)}
+PASSES |= {"attention_rollout": (1, 0), "random": (0, 0), "edges": (0, 0)}
+"""Forwards and backwards of each example; pictures, where it depends. One of both for methods that are not here."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +53,10 @@ class AttributionsNeed(Derived[Attributions]):
         return {"model": quick_of(self.sweep), "batches": self.sweep.batches, "explained": explained}
 
     def cost(self) -> Cost:
-        """At least a forward a batch."""
-        return Cost(forwards=self.sweep.batch_count(self.rows))
+        """What the method takes at its defaults, at least."""
+        count = self.sweep.batch_count(self.rows)
+        forwards, backwards = PASSES.get(self.method, (1, 1))
+        return Cost(forwards=forwards * count, backwards=backwards * count)
 
     def build(self, *args: Any, **upstream: Any) -> Attributions:
         """The maps, batch by batch."""

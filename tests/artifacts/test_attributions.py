@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from making import make
 
 from auditor.artifacts import explained
 from auditor.artifacts.attributions import Attributions
 from auditor.artifacts.explained import Explained
+from auditor.artifacts.explanations import maps_of
 from auditor.artifacts.predictions import Predictions
 from auditor.blocks import Images, TokenMap
 from auditor.checks.interpretability.grad_cam import GradCam
@@ -135,3 +137,19 @@ def test_a_caption_names_the_explained_class_where_it_is_not_the_predicted_one()
     assert doctest.testmod(explained).failed == 0
     three = Explained(*np.array([[1], [2], [0]]), np.array([0.9]), ("x",), classes=("cat", "dog", "hen"))
     assert three.caption(0) == "cat 0.90, label dog, explained hen"
+
+
+@pytest.mark.parametrize("method", ["smoothgrad", "integrated_gradients", "occlusion", "rise", "random"])
+def test_methods_of_many_passes_explain_texts(reviews: tuple[Subject, Path], method: str) -> None:
+    subject, root = reviews
+    found = make(maps_of(subject, method, 8), root)
+    lengths = found.lengths.tolist()
+    assert found.maps.shape == (8, max(lengths))
+    assert lengths[:6] == [len(tokens) for tokens in found.explained.tokens]
+    assert all(
+        line[:length].any() and not line[length:].any() for line, length in zip(found.maps, lengths, strict=True)
+    )
+    if method in ("integrated_gradients", "occlusion", "rise"):
+        assert not found.maps[:, 0].any()  # [CLS] is never taken away
+    if method == "integrated_gradients":
+        assert found.facts["completeness_error"].max() <= 0.05

@@ -46,11 +46,13 @@ def baseline_of(model: Asked, inputs: Any, leaf: Tensor, baseline: Baseline, con
 
     zero: zeros (of a normalized picture, the colour that the normalization takes off). mean: a picture's own mean
     colour, a table's mean over the background. blur: the blurred picture. pad: every word becomes the padding token.
-    auto: zero for pictures, pad for texts, mean for rows. Special tokens of texts stay as they are.
+    auto: zero for pictures, pad for texts, mean for rows. Special tokens and
+    masks of texts stay as they are.
     """
     kind = {4: "zero", 3: "pad", 2: "mean"}[leaf.ndim] if baseline == "auto" else baseline
     words = own_words(inputs, context.special_ids)
     if words is not None:
+        words = words & (inputs["input_ids"] != context.mask_id)  # a mask asks a question: it is no word of the text
         return _of_texts(model, inputs, leaf, kind, words, context.pad_id)
     if kind == "zero":
         return torch.zeros_like(leaf)

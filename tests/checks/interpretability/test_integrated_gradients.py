@@ -96,6 +96,7 @@ def test_maps_at_their_defaults_are_shared_with_other_checks() -> None:
     assert IntegratedGradients().needs(subject)["maps"] == maps_of(subject, "integrated_gradients", 32)
     assert IntegratedGradients(baseline="blur").needs(subject)["maps"] != maps_of(subject, "integrated_gradients", 32)
     assert Saliency(smooth=16).needs(subject)["maps"] == maps_of(subject, "smoothgrad", 32)
+    assert maps_of(subject, "occlusion", 32).cost().forwards == 2 * 65
     assert IntegratedGradients(target="class:10").applies(subject) is not None
 
 

@@ -59,6 +59,13 @@ def test_integrated_gradients_of_texts_start_from_padding_and_leave_special_toke
     assert not found[:, 0].any() and not found[1, 2:].any()
 
 
+def test_a_mask_is_no_word_that_could_become_padding() -> None:
+    net, inputs = reader(), texts()
+    inputs["input_ids"][0, 2] = CONTEXT.mask_id
+    found = explain("integrated_gradients", net, inputs, torch.tensor([0, 1, 2]), CONTEXT).values
+    assert found[0, 2] == 0 and found[0, 1] != 0 != found[0, 3]
+
+
 def test_only_examples_that_do_not_add_up_yet_go_on() -> None:
     net, inputs = Net(convolutional()), pictures()
     found = IntegratedGradients(first=1, last=64, enough=0.002).maps(net, inputs, TARGETS, CONTEXT)
