@@ -15,19 +15,19 @@ model:
 """
 PICTURES = """\
 data:
-  source: image_folder                      # one folder a class; also csv, sklearn, tensors: see docs/spec.md
+  source: image_folder                      # one folder a class; also csv, jsonl, parquet and more: see docs/spec.md
   path: "<fill in: the folder with one folder of pictures a class>"
 """
 TEXTS = """\
 data:
-  source: csv                               # also image_folder, sklearn, tensors: see docs/spec.md
+  source: csv                               # also jsonl, parquet, image_folder and more: see docs/spec.md
   path: "<fill in: the CSV file>"
   text: "<fill in: the column of the texts>"
   label: "<fill in: the column of the labels>"
 """
 COLUMNS = """\
 data:
-  source: csv                               # also image_folder, sklearn, tensors: see docs/spec.md
+  source: csv                               # also jsonl, parquet, image_folder and more: see docs/spec.md
   path: "<fill in: the CSV file>"
   features: ["<fill in: the columns of the features>"]
   label: "<fill in: the column of the labels>"

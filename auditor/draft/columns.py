@@ -1,13 +1,18 @@
-"""Columns of a CSV file, guessed from its first rows: which holds the text, which the label."""
+"""Columns of a table, guessed from its first rows: which holds the text, which the label."""
 
 import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
+from itertools import islice
 from pathlib import Path
 
 from auditor.errors import SourceError
+from auditor.sources.data.table import Reader
+from auditor.spec.options import TableOptions
 
 ROWS = 500
+READERS = {".jsonl": "Jsonl", ".parquet": "Parquet"}
 LABELS = ("label", "labels", "class", "target", "y", "category", "sentiment", "stars", "rating")
 
 
@@ -24,7 +29,7 @@ class Columns:
 
 
 def look(path: Path, classes: Sequence[str] = ()) -> Columns:
-    """Guess the columns of a CSV file with a header line, from its first 500 rows.
+    """Guess the columns of a CSV file with a header line, of JSON lines or of Parquet, from its first 500 rows.
 
     classes: those of the model; a column that holds just these is the label. Raises SourceError when no column can
     be a label, or nothing is left to read.
@@ -45,6 +50,16 @@ def look(path: Path, classes: Sequence[str] = ()) -> Columns:
 
 
 def _read(path: Path) -> dict[str, list[str]]:
+    """The first rows, column by column."""
+    if path.suffix not in READERS:
+        return _read_csv(path)
+    reader: Reader = getattr(import_module(f"auditor.sources.data.{path.suffix[1:]}"), READERS[path.suffix])()
+    names = reader.columns(path, TableOptions(path=path.name), "data")
+    rows = islice(reader.rows(path, names, "data", path.name), ROWS)
+    return dict(zip(names, map(list, zip(*(row.values for row in rows if not row.fault), strict=True)), strict=False))
+
+
+def _read_csv(path: Path) -> dict[str, list[str]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             rows = csv.DictReader(stream)

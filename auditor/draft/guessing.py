@@ -11,6 +11,7 @@ from auditor.spec.model import DataEntry, ModelEntry
 from auditor.subject import ModelRef
 
 WEIGHTS = {".safetensors", ".pt", ".pth", ".bin"}
+TABLES = {".csv", ".jsonl", ".parquet"}
 TENSORS = {".npz", ".safetensors"}
 PICTURES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 Relative = Callable[[Path], str]
@@ -32,30 +33,30 @@ def model_entry(path: Path, relative: Relative) -> ModelEntry:
 
 
 def data_entry(path: Path, model: ModelRef | None, relative: Relative) -> tuple[DataEntry, Columns | None]:
-    """The entry of a folder of pictures, a CSV file or a file of tensors, and the guessed columns of a CSV file."""
+    """The entry of a folder of pictures, a table or a file of tensors, and the guessed columns of a table."""
     options: dict[str, object] = {"path": relative(path)}
     if _is_image_folder(path):
         return DataEntry(name="data", source="image_folder", options=options), None
-    if path.suffix == ".csv" and path.is_file():
+    if path.suffix in TABLES and path.is_file():
         columns = look(path, model.classes if model else ())
         reads = {"text": columns.text} if columns.text else {"features": list(columns.features)}
-        entry = DataEntry(name="data", source="csv", options={**options, **reads, "label": columns.label})
-        return entry, columns
+        options = {**options, **reads, "label": columns.label}
+        return DataEntry.model_validate({"name": "data", "source": path.suffix[1:], "options": options}), columns
     if path.suffix in TENSORS and path.is_file():
         return DataEntry(
             name="data", source="tensors", options={**options, "modality": model.modality if model else "image"}
         ), None
     _missing(path)
     raise SourceError(
-        f"{path}: expected a folder with one folder of pictures a class, a .csv, .npz or .safetensors file,"
-        f" found {_what(path)}",
+        f"{path}: expected a folder with one folder of pictures a class, a table (.csv, .jsonl, .parquet) or arrays"
+        f" (.npz, .safetensors), found {_what(path)}",
         hint="see docs/spec.md for the other sources of data",
     )
 
 
 def is_data(path: Path) -> bool:
     """Whether a path can only be data: a table, arrays, or folders of pictures."""
-    return path.suffix in {".csv", ".npz"} or (not (path / "config.json").is_file() and _is_image_folder(path))
+    return path.suffix in {*TABLES, ".npz"} or (not (path / "config.json").is_file() and _is_image_folder(path))
 
 
 def _is_image_folder(path: Path) -> bool:

@@ -45,3 +45,25 @@ def test_a_file_in_another_encoding_is_an_error(tmp_path: Path) -> None:
     path.write_bytes("text,label\ncafé noir,1\n".encode("latin-1"))
     with pytest.raises(SourceError, match="UTF-8"):
         look(path)
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_other_tables_are_guessed_as_csv_is(tmp_path: Path, suffix: str) -> None:
+    import json
+
+    import pyarrow
+    from pyarrow import parquet
+
+    from auditor.draft.guessing import data_entry, is_data
+
+    rows = [{"review": "it was quite good indeed", "age": 1, "stars": 5},
+            {"review": "it was quite bad indeed", "age": 2, "stars": 1}]  # fmt: skip
+    path = tmp_path / f"table{suffix}"
+    if suffix == ".jsonl":
+        path.write_text("\n".join(["broken", *map(json.dumps, rows)]))
+    else:
+        parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    entry, columns = data_entry(path, None, lambda each: each.name)
+    assert is_data(path) and columns is not None and columns.labels == ("1", "5")
+    assert entry.source == suffix[1:]
+    assert entry.options == {"path": path.name, "text": "review", "label": "stars"}
