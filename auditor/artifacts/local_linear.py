@@ -1,7 +1,7 @@
 """Local linear: how well a simple surrogate stands for the model around each example."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from auditor.artifacts.asking import Asking
@@ -82,7 +82,8 @@ class CoalescedNeed(Asking[Coalesced]):
             pairs = [(first[row, own[row]][None], second[row, own[row]][None]) for row in range(len(own))]
             ranked = [signed_rank_correlation(a.numpy(), b.numpy()) if a.numel() > 1 else None for a, b in pairs]
             agreement += [np.nan if each is None or each.constant[0] else each.values[0] for each in ranked]
-        return Coalesced(lines.result(upstream["explained"]), np.array(r2), np.array(agreement))
+        maps = replace(lines.result(upstream["explained"]), difference=upstream["model"].difference)
+        return Coalesced(maps, np.array(r2), np.array(agreement))
 
     def _fitted(self, model: Any, inputs: Any, targets: Any, context: Any) -> tuple[Any, Any, Any, int]:
         """Two fits of each example, its fresh coalitions, the parts, and how often memory ran out."""
