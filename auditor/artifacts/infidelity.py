@@ -8,6 +8,7 @@ from auditor.artifacts.attributions import Attributions
 from auditor.artifacts.explained import Explained
 from auditor.artifacts.explanations import context_of, maps_of
 from auditor.artifacts.placed import Placed, placed
+from auditor.artifacts.quick import quick_of
 from auditor.artifacts.roots import sweep_of
 from auditor.needs import Cost, Derived, Need, Sweep
 from auditor.subject import Modality, Subject
@@ -72,7 +73,7 @@ class InfidelityNeed(Derived[Infidelities]):
     def needs(self) -> Mapping[str, Need[Any]]:
         """The model, its data, and the maps of each method."""
         maps = {f"map_{place}": need for place, need in enumerate(self.maps)}
-        return {"model": self.sweep.model, "batches": self.sweep.batches, **maps}
+        return {"model": quick_of(self.sweep), "batches": self.sweep.batches, **maps}
 
     def cost(self) -> Cost:
         """One forward a draw and fill."""

@@ -1,7 +1,7 @@
 """Roots: the live things all else is computed from: a model, the batches of a data set, and their sweep."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -43,8 +43,10 @@ class Model(Live[LoadedModel]):
         from auditor.sources.models import load
 
         if self.ref.source != "finetune":
-            return load(self.ref, root, self.runtime.device)
-        return with_weights(self.ref, root, self.runtime.device, upstream["tuned"].weights())
+            loaded = load(self.ref, root, self.runtime.device)
+        else:
+            loaded = with_weights(self.ref, root, self.runtime.device, upstream["tuned"].weights())
+        return replace(loaded, reduced=self.runtime.precision == "bfloat16")
 
 
 def build_parent(ref: ModelRef, root: Path, device: str = "cpu") -> "torch.nn.Module":

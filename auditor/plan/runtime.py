@@ -33,12 +33,6 @@ def runtime_of(settings: RunSettings, modality: Modality) -> Runtime:
     device auto: cuda where a driver and a CUDA build of torch are found, else cpu. threads auto: the processors that
     this process may use, at most 8. batch_size auto: 32 pictures, 16 texts or 256 rows, whatever memory is free.
     """
-    if settings.precision != "float32":
-        raise SourceError(
-            f"run.precision: {settings.precision} is not in this version of auditor",
-            hint="write precision: float32, or leave it out",
-            where=("run", "precision"),
-        )
     return Runtime(
         device=_device(settings.device),
         precision=settings.precision,

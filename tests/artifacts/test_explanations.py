@@ -8,6 +8,7 @@ from making import digits, make
 
 from auditor.artifacts.attributions import Attributions
 from auditor.artifacts.explanations import AttributionsNeed, maps_of
+from auditor.methods.similarity.ranks import signed_rank_correlation
 
 
 @pytest.mark.parametrize("method", ["saliency", "input_x_gradient", "grad_cam"])
@@ -28,3 +29,12 @@ def test_facts_of_each_example_and_halved_batches_reach_the_artifact() -> None:
     assert (found.facts["steps"] == 16).all() and (found.facts["completeness_error"] >= 0).all()
     assert found.notes()[:-1] == found.explained.notes() and "folded copy" in found.notes()[-1]
     assert "halved 3 times" in replace(found, halved=3).notes()[-2]
+
+
+def test_reduced_precision_changes_perturbed_forwards_a_little_and_nothing_else() -> None:
+    full = digits(16)
+    reduced = full.model_copy(update={"runtime": full.runtime.model_copy(update={"precision": "bfloat16"})})
+    for method, same in (("occlusion", False), ("integrated_gradients", True)):
+        one, other = (make(maps_of(subject, method, 16)) for subject in (full, reduced))
+        assert np.array_equal(one.maps, other.maps) == same
+        assert signed_rank_correlation(one.maps, other.maps).values.mean() >= 0.99

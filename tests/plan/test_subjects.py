@@ -87,9 +87,8 @@ def test_the_runtime_follows_fixed_rules():
     assert (chosen.device, chosen.threads, chosen.batch_size, chosen.seed) == ("cuda", 3, 5, 9)
 
 
-def test_a_precision_that_nothing_computes_in_is_refused():
-    with pytest.raises(SourceError, match="bfloat16 is not in this version"):
-        runtime_of(RunSettings(precision="bfloat16"), "image")
+def test_the_precision_of_perturbed_forwards_is_part_of_the_runtime():
+    assert runtime_of(RunSettings(precision="bfloat16"), "image").precision == "bfloat16"
 
 
 def test_data_from_outside_the_task_are_taken_without_their_labels(tmp_path: Path) -> None:

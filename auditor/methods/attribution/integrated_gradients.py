@@ -128,7 +128,7 @@ class _Path:
 
     def difference(self, batch_size: int) -> tuple[Tensor, int]:
         """f(x) - f(x0) of each example, and how often the batch size was halved for it."""
-        forwards, n = Forwards(self.model, batch_size), len(self.end)
+        forwards, n = Forwards(self.model, batch_size, exact=True), len(self.end)
 
         def scores(values: Tensor) -> Tensor:
             return forwards.over(n, lambda part: self._inputs(part, values), self.targets)

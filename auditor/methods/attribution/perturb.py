@@ -15,13 +15,15 @@ from auditor.methods.attribution.removal import Removal
 class Forwards:
     """Runs perturbed inputs through a model without gradients; batches hold perturbations of all examples together.
 
-    halved: how often the batch size had to be halved so far. count: inputs that were run.
+    halved: how often the batch size had to be halved so far. count: inputs that were run. exact: stay in float32 also
+    for a model that asks for `reduced` precision, as sums that must come out (completeness, additivity) need it.
     """
 
     model: Asked
     batch_size: int
     halved: int = 0
     count: int = 0
+    exact: bool = False
 
     def scores(self, removal: Removal, targets: Tensor, rows: Tensor, removed: Tensor) -> Tensor:
         """f(example rows[i] without removed[i])[its target], float32 [m]; rows [m], removed bool [m, parts]."""
@@ -42,7 +44,7 @@ class Forwards:
     def _attempt(self, inputs: Callable[[slice], Any], part: slice, targets: Tensor) -> Tensor | None:
         """The scores of one batch; None if memory ran out, and batches are half as long from here on."""
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), self._precision(targets.device.type):
                 found = chosen(self.model.logits(inputs(part)), targets[part]).float()
         except Exception as error:
             if not out_of_memory(error) or self.batch_size == 1:
@@ -51,6 +53,11 @@ class Forwards:
             return None
         self.count += len(found)
         return found.clone()
+
+    def _precision(self, device: str) -> torch.autocast:
+        """bfloat16 where the model asks for it (one made by hand asks for nothing) and no sum must come out."""
+        reduced = bool(getattr(self.model, "reduced", False)) and not self.exact
+        return torch.autocast(device, dtype=torch.bfloat16, enabled=reduced)
 
 
 def out_of_memory(error: BaseException) -> bool:

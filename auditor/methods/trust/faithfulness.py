@@ -35,10 +35,12 @@ class InProbability:
     model: Asked
     factor: float = 1.0
     module: torch.nn.Module = field(init=False)
+    reduced: bool = field(init=False)
 
     def __post_init__(self) -> None:
-        """The network is the model's own."""
+        """The network, and the precision it asks for, are the model's own."""
         self.module = self.model.module
+        self.reduced = bool(getattr(self.model, "reduced", False))
 
     def logits(self, inputs: object) -> Tensor:
         """Probabilities, [n, outputs]."""

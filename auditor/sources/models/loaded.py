@@ -21,13 +21,15 @@ class LoadedModel:
 
     Inputs are a tensor (pictures n x channels x height x width; rows n x columns) or, for text, a dictionary of the
     tokenizer's tensors, which for a language model hold the `position` where it is read. difference: of a quick copy,
-    the largest difference of its logits from the original's, relative to their spread; None for an original.
+    the largest difference of its logits from the original's, relative to their spread; None for an original. reduced:
+    whether perturbed inputs (methods/attribution/perturb.py), and nothing else, are run in bfloat16.
     """
 
     ref: ModelRef
     module: "torch.nn.Module"
     device: str = "cpu"
     difference: float | None = None
+    reduced: bool = False
 
     @property
     def modality(self) -> Modality:
