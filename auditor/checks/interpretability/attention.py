@@ -31,8 +31,8 @@ class Attention(Check):
         "below .05. Queries and keys are all tokens but padding; in causal models the later half of the tokens, over "
         "the keys that all of them see. Maps are read at the tokens that the head reads, told from where the last "
         "layer's attention has a gradient; special and prefix tokens are left out of maps and comparisons. The heads "
-        "that matter most to first order (sum of A * dA) on half of the examples are set to zero before the heads "
-        "are mixed; the one whose silence costs most there is measured on the other half. Agreement is the rank "
+        "that matter most to first order (mean of |sum A * dA|) on half of the examples are set to zero before "
+        "heads are mixed; the one whose silence costs most there is measured on the other half. Agreement is the rank "
         "correlation of a map with the absolute gradient at the input, less its mean over 8 shifts of the same map.",
         reading="A collapsed layer mixes all tokens alike and could be replaced by an average. An agreement near 0 "
         "says that the attention map points elsewhere than where the score reacts: do not show it as a reason. If "
