@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tiny import save_all
 from tiny_transformers import bert, collapse, learned, made, pictures, saved_pictures, saved_texts, texts, vit
 
 from auditor.artifacts.attention import Attended
@@ -15,7 +16,9 @@ from auditor.errors import NotApplicable
 from auditor.evidence import Enclosure, Evidence, Measurement
 from auditor.execute.codec import decode, encode
 from auditor.methods.attention.collapse import collapsed_layers
-from auditor.subject import Subject
+from auditor.sources import data, labels, models
+from auditor.spec.model import DataEntry, ModelEntry
+from auditor.subject import Runtime, Subject
 
 N = 64
 
@@ -160,3 +163,26 @@ def test_torch_is_left_as_it_was(seer: Any, tmp_path: Path) -> None:
     before = torch.random.get_rng_state()
     audited(saved_pictures(tmp_path, seer), tmp_path, rows=8)
     assert torch.equal(before, torch.random.get_rng_state())
+
+
+@pytest.fixture(scope="module")
+def language(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tiny language models and encoders in folders, and texts without labels."""
+    root = tmp_path_factory.mktemp("language")
+    save_all(root)
+    lines = ["a good film", "bad", "the very very good film a", "very bad film", "the film a the very good", "good bad"]
+    (root / "texts.csv").write_text("text\n" + "\n".join(lines) + "\n")
+    return root
+
+
+@pytest.mark.parametrize(("name", "target"), [("gpt", "predicted"), ("llama", "token:good"), ("masked", "predicted"),
+                                              ("bare", "similarity:good film")])  # fmt: skip
+def test_language_models_and_encoders_are_looked_at_too(language: Path, name: str, target: str) -> None:
+    ref = models.describe(ModelEntry(name="m", source="transformers", options={"path": name}), language)
+    rows = data.describe(DataEntry(name="d", source="csv", options={"path": "texts.csv", "text": "text"}), language)
+    subject = Subject(model=ref, data=labels.match(ref, rows), runtime=Runtime(batch_size=4))
+    evidence, found = audited(subject, language, rows=6, heads=2, target=target)
+    assert found.causal == (name in ("gpt", "llama"))
+    assert found.heads == (2, 2) and found.effect.shape == (6, 2) and found.effect.any()
+    assert any("too few tokens" in note for note in evidence.notes) == found.causal
+    assert get(evidence, "collapsed_layers").n == int(found.usable.sum())
