@@ -22,7 +22,7 @@ class Content:
     thumbnails: uint8 [n, 32, 32] of pictures, else [0, 32, 32]. shingles, starts: uint32 and int64 [n + 1], the
     hashed shingles of texts (methods/data/texts), else empty. columns: float64 [n, d] of rows of numbers, else [n, 0].
     simple: float64 [n, k], features with `names`. truncated: bool [n], texts beyond the model's window. unreadable:
-    rows left out because they could not be read. remarks: what the data say of themselves.
+    rows left out because they could not be read, of `total` rows. remarks: what the data say of themselves.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Content:
     names: tuple[str, ...]
     truncated: "NDArray[np.bool_]"
     unreadable: int
+    total: int
     remarks: tuple[str, ...] = ()
 
     @property
@@ -55,6 +56,7 @@ class Content:
 class ContentOf(Derived[Content]):
     """The content of a data set as a model takes it."""
 
+    version: ClassVar[int] = 2
     artifact: ClassVar[type] = Content
     batches: Batches
 
@@ -93,6 +95,7 @@ class ContentOf(Derived[Content]):
             names=_names(modality, data, len(kept.simple[0])),
             truncated=np.array(kept.truncated, dtype=bool),
             unreadable=len(loader.left_out),
+            total=data.rows + data.corrupt if data.corrupt else loader.rows + len(loader.left_out),
             remarks=loader.remarks(loader.rows),
         )
 
@@ -150,7 +153,8 @@ def batches_of(subject: Subject, parameter: str = "") -> Batches:
 
 
 def _classes(batches: Batches) -> tuple[str, ...]:
-    if batches.data.task != "classification" or batches.model.task != "classification":
+    data = batches.data
+    if data.task != "classification" or batches.model.task != "classification" or not data.labels:
         return ()
     return batches.data.classes or batches.model.classes
 

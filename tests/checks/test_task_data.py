@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from making import ASSETS, evidence
+from making import ASSETS, evidence, make
 from PIL import Image
 
+from auditor.artifacts.content import content_of
 from auditor.blocks import Bars, Images, Table
 from auditor.checks.task.data import Data
 from auditor.evidence import Evidence
@@ -246,6 +247,14 @@ def test_rows_of_numbers(root: Path) -> None:
     assert any("labels are not classes" in note for note in leaky.notes)
     (table,) = [block for block in leaky.blocks if isinstance(block, Table)]
     assert table.rows[0][2] == table.rows[0][5] != ""
+
+
+def test_data_without_labels_have_neither_conflicts_nor_wrong_labels(root: Path) -> None:
+    mine = arrays(root, "eval", EVAL, EVAL_LABELS)
+    subject = Subject(model=net(root), data=mine, runtime=Runtime(batch_size=128))
+    assert mine.labels == {}  # not matched with the model's head
+    content = make(content_of(subject), root)
+    assert not content.labelled and content.class_name(0) == "" and content.total == len(EVAL)
 
 
 @pytest.mark.slow

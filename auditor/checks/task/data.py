@@ -101,8 +101,7 @@ class Data(Check):
                 self.sampled("shift_auroc", Moments(mean=whole.value, sd=whole.error * whole.n**0.5, n=whole.n))
             )
         found += self._received(doubts, groups, seed)
-        every = len(content.examples) + content.unreadable
-        found.append(self.sampled("corrupt_share", Counts(k=content.unreadable, n=every)))
+        found.append(self.sampled("corrupt_share", Counts(k=content.unreadable, n=content.total)))
         return Evidence(
             measurements=tuple(found),
             blocks=blocks_of(content, copies, doubts),
