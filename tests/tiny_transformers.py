@@ -135,3 +135,8 @@ def saved_pictures(root: Path, module: Any, name: str = "model", n: int = N) -> 
 def _subject(root: Path, name: str, options: dict[str, Any], entry: DataEntry) -> Subject:
     ref = models.describe(ModelEntry(name=name, source="transformers", options={"path": name, **options}), root)
     return Subject(model=ref, data=labels.match(ref, data.describe(entry, root)), runtime=Runtime(batch_size=32))
+
+
+def perceptron() -> nn.Module:
+    """Five columns, two classes: a factory's model."""
+    return nn.Sequential(nn.Linear(5, 8), nn.ReLU(), nn.Linear(8, 2))

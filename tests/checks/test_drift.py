@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
-from tiny_transformers import bert, learned, made, pictures, saved_pictures, saved_texts, texts, vit
+from tiny import save_all
+from tiny_transformers import bert, learned, made, perceptron, pictures, saved_pictures, saved_texts, texts, vit
 
 from auditor.artifacts.attributions import Attributions
 from auditor.artifacts.drift import Drift as Found
@@ -23,7 +25,9 @@ from auditor.execute.codec import decode, encode
 from auditor.methods.attribution.asked import gradient
 from auditor.methods.similarity.layers import blocks_of, features_of
 from auditor.methods.similarity.nudge import nudged
-from auditor.subject import Subject
+from auditor.sources import data, labels, models
+from auditor.spec.model import DataEntry, ModelEntry
+from auditor.subject import Runtime, Subject
 
 ROWS = 256
 
@@ -229,3 +233,39 @@ def test_the_nudge_is_one_percent_of_each_examples_spread() -> None:
     _, plain, _ = gradient(reader, inputs, targets)
     _, shifted, _ = gradient(reader, nudged(reader, inputs, 0.01, 3), targets)
     assert 0.005 < float((shifted - plain).norm() / plain.norm()) < 0.02
+
+
+def test_language_models_are_compared_without_flips(tmp_path: Path) -> None:
+    save_all(tmp_path)
+    (tmp_path / "texts.csv").write_text("text\n" + "\n".join(["a good film", "very bad the film", "good bad a very"]))
+    refs = {}
+    for name in ("llama", "gpt"):
+        refs[name] = models.describe(ModelEntry(name=name, source="transformers", options={"path": name}), tmp_path)
+    rows = data.describe(DataEntry(name="d", source="csv", options={"path": "texts.csv", "text": "text"}), tmp_path)
+    subject, other = (
+        Subject(model=ref, data=labels.match(ref, rows), runtime=Runtime(batch_size=4)) for ref in refs.values()
+    )
+    found = audited(tmp_path, subject, other, target="token:good")
+    assert values(found, "map_iou").keys() == {"saliency", "input_x_gradient"} and not values(found, "flipped_share")
+    assert any("task is causal_lm" in note for note in found.notes)
+
+
+def test_tables_are_compared_column_by_column(tmp_path: Path) -> None:
+    rows, draw = np.random.default_rng(0).normal(size=(ROWS, 5)), torch.Generator().manual_seed(0)
+    np.savez(tmp_path / "rows.npz", inputs=rows.astype(np.float32), labels=(rows[:, 1] > 0).astype(np.int64))
+    subjects = []
+    for name in ("before", "after"):
+        net = perceptron()
+        for part in net.parameters():
+            part.data.normal_(generator=draw)
+        safetensors.torch.save_file(net.state_dict(), tmp_path / f"{name}.safetensors")
+        plain = {"factory": "tiny_transformers:perceptron", "weights": f"{name}.safetensors", "modality": "tabular",
+                 "task": "classification", "classes": ["no", "yes"]}  # fmt: skip
+        ref = models.describe(ModelEntry(name=name, source="factory", options=plain), tmp_path)
+        entry = DataEntry(name="rows", source="tensors", options={"path": "rows.npz", "modality": "tabular"})
+        found = labels.match(ref, data.describe(entry, tmp_path))
+        subjects.append(Subject(model=ref, data=found, runtime=Runtime(batch_size=64)))
+    found = audited(tmp_path, *subjects)
+    assert values(found, "map_iou").keys() == {"saliency", "input_x_gradient"}
+    assert list(values(found, "cka")) == ["0", "1", "2"]
+    assert isinstance(found.blocks[1], Bars) and found.blocks[1].title == "Saliency before and after"
