@@ -54,10 +54,16 @@ class Measure(Derived[Evidence]):
 
 
 def measure_of(check: Check, check_id: str, run_seed: int, needs: Mapping[str, Need[Any]]) -> Measure:
-    """The Measure of a check. Raises UsageError when measure() does not take exactly the artifacts of needs()."""
+    """The Measure of a check. Raises UsageError when measure() does not take the artifacts of needs().
+
+    needs() must give every keyword-only parameter without a default; one with a default may be missing, and names
+    beyond them fit only where measure() collects them (`**more`).
+    """
     parameters = inspect.signature(check.measure).parameters.values()
-    wanted = {each.name for each in parameters if each.kind is each.KEYWORD_ONLY} - {"seed"}
-    if wanted != set(needs):
+    named = [each for each in parameters if each.kind is each.KEYWORD_ONLY and each.name != "seed"]
+    wanted = {each.name for each in named if each.default is each.empty}
+    collects = any(each.kind is each.VAR_KEYWORD for each in parameters)
+    if not wanted <= set(needs) or not (collects or set(needs) <= {each.name for each in named}):
         raise UsageError(
             f"{type(check).__module__}:{type(check).__qualname__}: measure() takes {_list(wanted)},"
             f" but needs() gives {_list(needs)}",
