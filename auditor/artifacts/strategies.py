@@ -1,13 +1,14 @@
 """Strategies: the suspicious part of inputs, chosen on one half of the examples, and what it does on the other."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from auditor.artifacts.attributions import Attributions
+from auditor.artifacts.attributions import Attributions, copy_notes
 from auditor.artifacts.explained import Explained
 from auditor.artifacts.explanations import maps_of
-from auditor.artifacts.roots import Batches, Model
+from auditor.artifacts.quick import quick_of
+from auditor.artifacts.roots import Batches, sweep_of
 from auditor.needs import Cost, Derived, Need
 from auditor.subject import Subject
 
@@ -39,7 +40,7 @@ class Strategies:
     part (tokens: 1 where the strongest token stands at the most frequent place). mean_map: float32 [side, side] or
     [1, columns], the mean map of the suspicious group; region: bool of the same shape. tried: candidates, best first.
     tokens: by class the tokens that speak most for it. shown: pictures in threes (example, donor, mixed) of the tested
-    examples at the places `shown_at`.
+    examples at the places `shown_at`. remarks: what the reader must know of how it was computed.
     """
 
     kind: str
@@ -59,6 +60,7 @@ class Strategies:
     explained: Explained
     shown: "tuple[NDArray[np.uint8], ...]" = ()
     shown_at: tuple[int, ...] = ()
+    remarks: tuple[str, ...] = ()
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -70,10 +72,10 @@ class Strategies:
 class StrategiesOf(Derived[Strategies]):
     """The search in one data set."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     artifact: ClassVar[type] = Strategies
     maps: Need[Attributions]
-    model: Model
+    model: Need[Any]
     batches: Batches
     rows: int
 
@@ -103,7 +105,7 @@ class StrategiesOf(Derived[Strategies]):
         units = maps.explained.groups or np.arange(len(maps.maps))
         search = search_tokens if self.batches.data.modality == "text" else search_parts
         found: Strategies = search(maps, upstream["model"], upstream["batches"], halves(units, seed), seed)
-        return found
+        return replace(found, remarks=(*maps.notes(), *copy_notes(upstream["model"].difference)))
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ def hunt_of(subject: Subject, method: str, rows: int) -> HuntOf:
     def search(each: Subject) -> StrategiesOf:
         assert each.data is not None
         batches = Batches(each.model, each.data, each.runtime)
-        return StrategiesOf(maps_of(each, method, rows), Model(each.model, each.runtime), batches, rows)
+        return StrategiesOf(maps_of(each, method, rows), quick_of(sweep_of(each)), batches, rows)
 
     train = subject.others.get("train")
     return HuntOf(search(subject), search(subject.model_copy(update={"data": train})) if train else None)

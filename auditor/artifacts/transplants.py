@@ -43,7 +43,8 @@ def search_parts(maps: Attributions, model: Any, loader: Any, halves: Any, seed:
     if surgery.inputs.ndim == 4:
         _refine(masks, hits, lambda mask: int(surgery.follows(tried, donors, mask).sum()))
         names = [regions.named(mask) for mask in masks]
-    best = int(np.argmax(hits))  # the first of equals: the smallest part
+    sizes = [int(mask.sum()) for mask in masks]
+    best = max(range(len(masks)), key=lambda at: (hits[at], sizes[at], -at))  # a mark is rather cut than covered
     order = np.argsort(-np.array(hits), kind="stable").tolist()
     follow = surgery.follows(second, donors_b, masks[best])
     some = _some(follow)

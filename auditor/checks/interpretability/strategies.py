@@ -85,7 +85,7 @@ class ShortcutSearch(Check):
             blocks=(*pages(own, "evaluation data"), *(pages(train, "training data") if train else ())),
             samples={name: tuple(own.follow.astype(float).tolist())},
             examples=tuple(own.explained.examples[row] for row in own.rows.tolist()),
-            notes=(*own.explained.notes(), *(train.explained.notes() if train else (missing,))),
+            notes=tuple(dict.fromkeys((*own.remarks, *(train.remarks if train else (missing,))))),
         )
 
     def _of(self, found: Strategies, of: str) -> list[Measurement]:
