@@ -19,6 +19,7 @@ from auditor.methods.attribution.occlusion import Occlusion
 from auditor.methods.attribution.random_map import Random
 from auditor.methods.attribution.rise import Rise
 from auditor.methods.attribution.saliency import Saliency
+from auditor.methods.attribution.shap_values import Shap
 from auditor.methods.attribution.smoothgrad import SmoothGrad
 
 _ALL: tuple[type[Method], ...] = (
@@ -29,6 +30,7 @@ _ALL: tuple[type[Method], ...] = (
     GradCam,
     Occlusion,
     Rise,
+    Shap,
     Lime,
     AttentionRollout,
     GradientAttention,
