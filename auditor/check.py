@@ -41,7 +41,8 @@ class About(Value):
 
 
 class Check(Value, ABC):
-    """One question about a model. The class docstring's first line is its entry in the catalogue.
+    """One question about a model. The class docstring's first line is its entry in the catalogue, and its paragraph
+    "Figure: ..." says on the documentation page what is shown.
 
     A check is pure: `measure` turns artifacts (numpy arrays in frozen dataclasses) into numbers and blocks.
     A parameter of measure() named `seed` receives the seed of the check's own resampling.

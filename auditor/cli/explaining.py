@@ -1,5 +1,7 @@
 """A check in words: the page of `auditor explain` and of docs/checks, generated from its class."""
 
+import inspect
+import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -34,7 +36,7 @@ def find(registry: Registry, name: str) -> str:
 
 
 def page(name: str, check: type[Check]) -> str:
-    """The Markdown page of one check: question, definition, metrics, parameters, reading, limits, citation."""
+    """The Markdown page of one check, from question and definition to what to try, limits and source."""
     return "\n".join(_lines(name, check)).rstrip() + "\n"
 
 
@@ -45,10 +47,25 @@ def _lines(name: str, check: type[Check]) -> Iterator[str]:
     yield from _section("Method", about.method)
     yield from _section("Metrics", *_metrics(check.metrics))
     yield from _section("Parameters", *_parameters(check))
+    yield from _section("Figure", figure(check))
     yield from _section("How to read it", about.reading)
+    yield from _section("What to try", *_advice(check.metrics))
     yield from _section("Limits", about.limits)
     yield from _section("Source", about.citation)
     yield from _section("In a spec", "```yaml", "checks:", *_example(name, check), "```")
+
+
+def figure(check: type[Check]) -> str:
+    """What the check shows, as the paragraph "Figure: ..." of its docstring says; empty where there is none."""
+    found = re.search(r"^Figure: (.+?)(?:\n\n|\Z)", inspect.getdoc(check) or "", re.MULTILINE | re.DOTALL)
+    text = " ".join(found[1].split()) if found else ""
+    return text[:1].upper() + text[1:]
+
+
+def _advice(metrics: tuple[Metric, ...]) -> Iterator[str]:
+    for metric in metrics:
+        if metric.what_to_try:
+            yield f"- `{metric.name}`: {metric.what_to_try}"
 
 
 def _section(title: str, *lines: str) -> Iterator[str]:

@@ -15,7 +15,11 @@ from auditor.subject import Subject
 
 
 class ActivationMaximization(Check):
-    """What input would make a unit as active as can be?"""
+    """What input would make a unit as active as can be?
+
+    Figure: the optimized inputs of several units, beside the natural inputs that each unit answers to most; of
+    texts, the tokens nearest to the optimized embeddings.
+    """
 
     pillar: ClassVar[Pillar] = "interpretability"
     about: ClassVar[About] = About(
@@ -39,7 +43,8 @@ class ActivationMaximization(Check):
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric(name="activation_gain", thresholdable=False, unit="sd",
                doc="How far the input that was made exceeds the best natural one, in standard deviations of the unit "
-               "over the examples."),
+               "over the examples.",
+               what_to_try="If no input exceeds the natural ones, climb for more steps or from another seed."),
     )  # fmt: skip
 
     layer: str = Field(LOGITS, min_length=1, description="logits (classes), auto (last spatial layer), or a name.")

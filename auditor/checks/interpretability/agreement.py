@@ -22,7 +22,10 @@ TRY = "Ask faithfulness which of the two is true of the model, and show that one
 
 
 class Agreement(Check):
-    """Do several methods point at the same places?"""
+    """Do several methods point at the same places?
+
+    Figure: a matrix of rank correlations between methods, and the maps of some examples side by side.
+    """
 
     pillar: ClassVar[Pillar] = "interpretability"
     about: ClassVar[About] = About(

@@ -16,7 +16,11 @@ from auditor.subject import Subject
 
 
 class Attention(Check):
-    """Do the heads attend to anything in particular, and does it matter?"""
+    """Do the heads attend to anything in particular, and does it matter?
+
+    Figure: query dependence by layer and head, and the attention of some examples over their tokens or
+    pictures.
+    """
 
     pillar: ClassVar[Pillar] = "interpretability"
     about: ClassVar[About] = About(

@@ -23,7 +23,10 @@ ORDER = ("explained", "2nd", "3rd", "4th", "5th", "6th")
 
 
 class ClassSensitivity(Check):
-    """Does the explanation depend on the class that it explains?"""
+    """Does the explanation depend on the class that it explains?
+
+    Figure: a matrix of the rank correlations between the maps of an example's foremost classes.
+    """
 
     pillar: ClassVar[Pillar] = "interpretability"
     about: ClassVar[About] = About(

@@ -28,7 +28,10 @@ FREEZE = "Freeze early layers, lower the learning rate or train for fewer steps,
 
 
 class Drift(Check):
-    """Did the reasons and the representation change, where the answer did not?"""
+    """Did the reasons and the representation change, where the answer did not?
+
+    Figure: maps of the same examples before and after, and CKA by layer.
+    """
 
     pillar: ClassVar[Pillar] = "interpretability"
     about: ClassVar[About] = About(

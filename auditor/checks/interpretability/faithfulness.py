@@ -25,7 +25,11 @@ def _metric(name: str, doc: str, better: Any = "up") -> Metric:
 
 
 class Faithfulness(Check):
-    """Does the score follow the places that an explanation marks?"""
+    """Does the score follow the places that an explanation marks?
+
+    Figure: curves of the score while parts are taken away and put back, beside those of the same map in other
+    places, with bands; with several methods, which to use.
+    """
 
     pillar: ClassVar[Pillar] = "interpretability"
     about: ClassVar[About] = About(

@@ -18,7 +18,11 @@ ENOUGH = 30
 
 
 class FeatureMaps(Check):
-    """What do the units of each layer respond to, and which are dead or doubled?"""
+    """What do the units of each layer respond to, and which are dead or doubled?
+
+    Figure: what channels of one layer show of some pictures, the examples that units answer to most, and dead
+    units by layer.
+    """
 
     pillar: ClassVar[Pillar] = "interpretability"
     about: ClassVar[About] = About(

@@ -21,7 +21,10 @@ NO_REGIONS = "The data name neither boxes nor masks, so the pointing game was no
 
 
 class GradCam(Check):
-    """Which regions of a picture raise the explained class?"""
+    """Which regions of a picture raise the explained class?
+
+    Figure: overlays of the map of each layer over the pictures that the model saw.
+    """
 
     pillar: ClassVar[Pillar] = "interpretability"
     version: ClassVar[int] = 3

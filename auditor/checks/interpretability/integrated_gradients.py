@@ -23,7 +23,10 @@ NAMES = {"auto": "auto (zero for pictures, padding for texts, the mean row for t
 
 
 class IntegratedGradients(Check):
-    """How much does each pixel, token or column add to the explained score?"""
+    """How much does each pixel, token or column add to the explained score?
+
+    Figure: maps over pictures, tokens or columns, and a histogram of the completeness error.
+    """
 
     pillar: ClassVar[Pillar] = "interpretability"
     about: ClassVar[About] = About(

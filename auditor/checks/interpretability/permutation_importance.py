@@ -20,7 +20,10 @@ SHOWN = 30
 
 
 class PermutationImportance(Check):
-    """Which features, regions or tokens does the model's success rest on?"""
+    """Which features, regions or tokens does the model's success rest on?
+
+    Figure: bars with intervals by column, cell or token; for pictures also a grid.
+    """
 
     pillar: ClassVar[Pillar] = "interpretability"
     about: ClassVar[About] = About(

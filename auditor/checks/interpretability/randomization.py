@@ -24,7 +24,10 @@ def _metric(name: str, doc: str, what_to_try: str = "", thresholdable: bool = Tr
 
 
 class Randomization(Check):
-    """Does the explanation change when the network forgets what it learned?"""
+    """Does the explanation change when the network forgets what it learned?
+
+    Figure: similarity of the maps against the share of random layers, and a table of the ends.
+    """
 
     pillar: ClassVar[Pillar] = "interpretability"
     about: ClassVar[About] = About(

@@ -20,7 +20,10 @@ DRAWS = 16
 
 
 class Saliency(Check):
-    """Which pixels, tokens or columns does the explained logit react to?"""
+    """Which pixels, tokens or columns does the explained logit react to?
+
+    Figure: overlays of pictures, coloured tokens of texts, bars of columns.
+    """
 
     pillar: ClassVar[Pillar] = "interpretability"
     version: ClassVar[int] = 3

@@ -16,7 +16,10 @@ from auditor.subject import Subject
 
 
 class Sensitivity(Check):
-    """Does the explanation keep still when the input moves a little?"""
+    """Does the explanation keep still when the input moves a little?
+
+    Figure: the share of examples whose map moves at most so far.
+    """
 
     pillar: ClassVar[Pillar] = "interpretability"
     about: ClassVar[About] = About(

@@ -23,7 +23,10 @@ WORDING = Wording(
 
 
 class Shap(Check):
-    """How is the explained score shared out among the parts of each input, and how sure is that?"""
+    """How is the explained score shared out among the parts of each input, and how sure is that?
+
+    Figure: maps over pictures or tokens; of tables, bars with intervals and how each column spreads.
+    """
 
     pillar: ClassVar[Pillar] = "interpretability"
     about: ClassVar[About] = About(

@@ -15,7 +15,11 @@ from auditor.subject import Subject
 
 
 class ShortcutSearch(Check):
-    """Does a mark at a fixed place, one column or one word decide?"""
+    """Does a mark at a fixed place, one column or one word decide?
+
+    Figure: what predictions follow, the mean map of the suspicious group, and a gallery of transplants or the
+    top tokens.
+    """
 
     pillar: ClassVar[Pillar] = "interpretability"
     about: ClassVar[About] = About(

@@ -25,7 +25,10 @@ FEWEST = 10
 
 
 class TreeSurrogate(Check):
-    """Do a few rules say what the model says?"""
+    """Do a few rules say what the model says?
+
+    Figure: the rules of a small tree, and fidelity against depth.
+    """
 
     pillar: ClassVar[Pillar] = "interpretability"
     about: ClassVar[About] = About(

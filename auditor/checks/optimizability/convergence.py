@@ -34,7 +34,10 @@ def _pair(name: str, unit: str, doc: str, what_to_try: str) -> tuple[Metric, Met
 
 
 class Convergence(Check):
-    """How far and how fast the loss falls when the model is fine-tuned, over seeds."""
+    """How far and how fast the loss falls when the model is fine-tuned, over seeds.
+
+    Figure: loss curves over the seeds, with a band.
+    """
 
     pillar: ClassVar[Pillar] = "optimizability"
     about: ClassVar[About] = About(

@@ -22,7 +22,10 @@ UNDETERMINED = {
 
 
 class GradientNorm(Check):
-    """Whether gradients stay in a healthy range over the steps and over the layers."""
+    """Whether gradients stay in a healthy range over the steps and over the layers.
+
+    Figure: the gradient norm against the step, and by layer.
+    """
 
     pillar: ClassVar[Pillar] = "optimizability"
     version: ClassVar[int] = 3

@@ -14,7 +14,10 @@ from auditor.subject import Subject
 
 
 class Calibration(Check):
-    """Do its confidences mean what they say?"""
+    """Do its confidences mean what they say?
+
+    Figure: the reliability diagram with a band, and how sure the model is.
+    """
 
     pillar: ClassVar[Pillar] = "task"
     about: ClassVar[About] = About(

@@ -21,7 +21,10 @@ def _metric(name: str, doc: str, what_to_try: str, **more: Any) -> Metric:
 
 
 class Data(Check):
-    """Can the data carry the audit?"""
+    """Can the data carry the audit?
+
+    Figure: pairs of copies, doubtful labels, and shift by feature.
+    """
 
     pillar: ClassVar[Pillar] = "task"
     about: ClassVar[About] = About(

@@ -20,7 +20,10 @@ LANGUAGE = ("causal_lm", "masked_lm")
 
 
 class Likelihood(Check):
-    """How well does a language model predict this text?"""
+    """How well does a language model predict this text?
+
+    Figure: the loss by place in the text.
+    """
 
     pillar: ClassVar[Pillar] = "task"
     about: ClassVar[About] = About(

@@ -23,7 +23,10 @@ def _metric(name: str, interval: IntervalMethod, doc: str, what_to_try: str, **m
 
 
 class Performance(Check):
-    """How good is it on this data?"""
+    """How good is it on this data?
+
+    Figure: the confusion matrix and the recall of each class with intervals; of regressions, the residuals.
+    """
 
     pillar: ClassVar[Pillar] = "task"
     about: ClassVar[About] = About(

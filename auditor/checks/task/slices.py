@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 
 class Slices(Check):
-    """Where is it worst?"""
+    """Where is it worst?
+
+    Figure: accuracy by slice with intervals.
+    """
 
     pillar: ClassVar[Pillar] = "task"
     about: ClassVar[About] = About(

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
 
 class Uncertainty(Check):
-    """What can it promise?"""
+    """What can it promise?
+
+    Figure: the risk-coverage curve, and the sizes of the sets.
+    """
 
     pillar: ClassVar[Pillar] = "task"
     about: ClassVar[About] = About(

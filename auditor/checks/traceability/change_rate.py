@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 
 class ChangeRate(Check):
-    """How fast the weights moved from record to record, and whether a layer moved out of step."""
+    """How fast the weights moved from record to record, and whether a layer moved out of step.
+
+    Figure: change rates by layer and step, and quantile bands.
+    """
 
     pillar: ClassVar[Pillar] = "traceability"
     version: ClassVar[int] = 3
