@@ -7,6 +7,7 @@ from pydantic import Field
 
 from auditor.artifacts.asking import asking, refusal
 from auditor.artifacts.class_maps import ClassMaps, ClassMapsNeed
+from auditor.artifacts.method_names import SignedName
 from auditor.artifacts.targets import TargetName, aim_of, misfit
 from auditor.blocks import Heatmap
 from auditor.check import About, Check, Pillar
@@ -14,11 +15,8 @@ from auditor.evidence import Evidence, Metric
 from auditor.needs import Need
 from auditor.subject import Subject
 
-SIGNED: dict[str, dict[str, Any]] = {
-    "input_x_gradient": {}, "integrated_gradients": {}, "occlusion": {}, "shap": {}, "lime": {},
-    "grad_cam": {"relu": False}, "guided_backprop": {},
-}  # fmt: skip
-"""Methods whose maps tell for from against, with the parameters that keep the sign."""
+SIGNS: dict[str, dict[str, Any]] = {"grad_cam": {"relu": False}}
+"""The parameters that keep a method's sign, where its defaults do not."""
 ORDER = ("explained", "2nd", "3rd", "4th", "5th", "6th")
 
 
@@ -51,13 +49,15 @@ class ClassSensitivity(Check):
                "discriminative, such as Grad-CAM or integrated gradients."),
     )  # fmt: skip
 
-    method: str = Field("", description="A signed method; default: grad_cam for pictures, else input_x_gradient.")
+    method: SignedName | None = Field(
+        None, description="A signed method; default: grad_cam for pictures, else input_x_gradient."
+    )
     top: int = Field(3, ge=2, le=6, description="Classes compared: the explained one and those of next largest logit.")
     rows: int = Field(32, ge=1, description="Explain the first rows of the evaluation data.")
     target: TargetName = "predicted"
 
     def applies(self, subject: Subject) -> str | None:
-        """Pictures and texts of more than two classes, by a method with a sign."""
+        """Pictures and texts of more than two classes."""
         if aim_of(self.target).kind != "plain":
             return "class sensitivity compares classes: the target is predicted, label or class:K"
         reason = refusal(subject, "class sensitivity") or misfit(subject, self.target)
@@ -65,17 +65,13 @@ class ClassSensitivity(Check):
             return "class sensitivity compares maps of pictures and texts, and the model takes rows of a table"
         if reason is None and subject.model.outputs < 3:
             return "with two classes the maps of both mirror each other by construction"
-        if reason is None and self._method(subject) not in SIGNED:
-            return f"{self.method} maps have no sign; choose one of {', '.join(SIGNED)}"
         return reason
-
-    def _method(self, subject: Subject) -> str:
-        return self.method or ("grad_cam" if subject.model.modality == "image" else "input_x_gradient")
 
     def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
         """The correlations of the maps of several classes."""
-        method, top = self._method(subject), min(self.top, subject.model.outputs)
-        return {"found": asking(ClassMapsNeed, subject, self.rows, self.target, method, SIGNED[method], top=top)}
+        method = self.method or ("grad_cam" if subject.model.modality == "image" else "input_x_gradient")
+        top, signed = min(self.top, subject.model.outputs), SIGNS.get(method, {})
+        return {"found": asking(ClassMapsNeed, subject, self.rows, self.target, method, signed, top=top)}
 
     def measure(self, *, found: ClassMaps) -> Evidence:
         """The mean correlation with the other classes, and the matrix of all pairs."""

@@ -10,6 +10,7 @@ from auditor.artifacts.drift import Drifts, beside, drifts_of
 from auditor.artifacts.drift_columns import of_blocks, of_maps, samples
 from auditor.artifacts.drift_pairs import Pairs, PairsNeed
 from auditor.artifacts.drifted import shown
+from auditor.artifacts.method_names import MethodName
 from auditor.artifacts.representations import Alike, alike_of
 from auditor.artifacts.targets import TargetName
 from auditor.check import About, Check, Pillar
@@ -70,8 +71,9 @@ class Drift(Check):
                 "Read which classes the flipped examples left, and compare both models' accuracy.", "down", "wilson"),
     )  # fmt: skip
 
-    methods: tuple[str, ...] = Field((), description="Two or more; default: saliency, and grad_cam for pictures or "
-                                     "input_x_gradient.")  # fmt: skip
+    methods: tuple[MethodName, ...] = Field(
+        (), description="Two or more; default: saliency, and grad_cam for pictures or input_x_gradient."
+    )
     rows: int = Field(64, ge=1, description="Explain the first rows of the evaluation data.")
     top: float = Field(0.2, gt=0, lt=1, description="The share of places that are the foremost.")
     noise: float = Field(0.01, gt=0, le=1, description="Of the floor, in standard deviations of an example's values.")

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from auditor.artifacts.asking import refusal
+from auditor.artifacts.method_names import MethodName
 from auditor.artifacts.predictions import classes_of
 from auditor.artifacts.randomization import Randomized, RandomizedNeed
 from auditor.artifacts.roots import sweep_of
@@ -59,7 +60,7 @@ class Randomization(Check):
                 thresholdable=False),
     )  # fmt: skip
 
-    methods: tuple[str, ...] = Field(
+    methods: tuple[MethodName, ...] = Field(
         (), max_length=6, description="Methods to test; default: saliency, and grad_cam or input_x_gradient."
     )
     rows: int = Field(32, ge=1, description="Explain the first rows of the evaluation data.")

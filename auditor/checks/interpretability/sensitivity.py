@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from auditor.artifacts.asking import asking, refusal
+from auditor.artifacts.method_names import MethodName
 from auditor.artifacts.sensitivity import Sensitivities, SensitivityNeed
 from auditor.artifacts.targets import TargetName
 from auditor.blocks import Line, Lines
@@ -44,7 +45,9 @@ class Sensitivity(Check):
                "for gradients that saturate or shatter."),
     )  # fmt: skip
 
-    method: str = Field("", description="Attribution method; default: grad_cam for pictures, else input_x_gradient.")
+    method: MethodName | None = Field(
+        None, description="Attribution method; default: grad_cam for pictures, else input_x_gradient."
+    )
     draws: int = Field(8, ge=1, le=100, description="K, the nudges of each example.")
     radius: float = Field(0.02, gt=0, le=1, description="r, in standard deviations of the example's own values.")
     rows: int = Field(32, ge=1, description="Explain the first rows of the evaluation data.")

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from auditor.artifacts.asking import refusal
+from auditor.artifacts.method_names import MethodName
 from auditor.artifacts.strategies import Hunt, Strategies, hunt_of
 from auditor.artifacts.strategy_pages import pages
 from auditor.check import About, Check, Pillar
@@ -65,7 +66,7 @@ class ShortcutSearch(Check):
     train: str | None = Field(
         None, description="The data set that the model was trained on.", json_schema_extra={"data": True}
     )
-    method: str = Field("input_x_gradient", description="The attribution method whose maps are grouped.")
+    method: MethodName = Field("input_x_gradient", description="The attribution method whose maps are grouped.")
     rows: int = Field(256, ge=80, description="The first rows of each data set; one half chooses, the other tests.")
 
     def applies(self, subject: Subject) -> str | None:

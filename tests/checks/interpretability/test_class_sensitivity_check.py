@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from making import digits, evidence
+from pydantic import ValidationError
 
 from auditor.artifacts.attributions import Attributions
 from auditor.artifacts.class_maps import ClassMaps, _compared, foremost
@@ -77,5 +78,7 @@ def test_it_does_not_apply_to_two_classes_nor_to_maps_without_sign() -> None:
     subject = digits()
     two = subject.model_copy(update={"model": subject.model.model_copy(update={"outputs": 2})})
     assert "two classes" in str(ClassSensitivity().applies(two))
-    assert "no sign" in str(ClassSensitivity(method="saliency").applies(subject))
+    for unsigned in ("saliency", "guided_backprop"):
+        with pytest.raises(ValidationError, match="input_x_gradient"):
+            ClassSensitivity.model_validate({"method": unsigned})
     assert ClassSensitivity().applies(subject) is None
