@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MOST = 20
+ONE = "A row that changes its colour once says that the score rises, or falls, with the column."
+SEVERAL = (
+    "Each example's score is that of its own class, so a row coloured alike at both ends parts the classes; name one "
+    "class as target to see whether its score rises or falls."
+)
 FIFTHS = ("lowest fifth", "second", "middle", "fourth", "highest fifth")
 
 
@@ -48,9 +53,10 @@ def _by_value(found: SharedOut, values: "NDArray[np.float64]", columns: list[int
         held = (len(FIFTHS) * (ranks(found.columns[:, column]) - 0.5) / len(values)).astype(int)
         parts = [values[held == fifth, column] for fifth in range(len(FIFTHS))]
         cells.append(tuple(float(part.mean()) if len(part) else None for part in parts))
+    several = len(set(found.maps.explained.targets.tolist())) > 1
     return Heatmap(
         title="What low and high values do", rows=tuple(map(found.maps.explained.column, columns)), columns=FIFTHS,
         values=tuple(cells), x_label="examples by what the column holds", value_label="mean SHAP value", diverging=True,
-        reading="Mean SHAP value of the examples whose column is low (left) to high (right). A row that changes its "
-        "colour once says that the score rises, or falls, with the column; equal values stand in one fifth.",
+        reading="Mean SHAP value of the examples whose column is low (left) to high (right); equal values stand in one "
+        f"fifth. {SEVERAL if several else ONE}",
     )  # fmt: skip

@@ -80,6 +80,7 @@ def test_a_healthy_network_passes_and_its_figures_name_the_columns() -> None:
     signed, sizes, fifths = found.blocks
     assert isinstance(signed, Bars) and isinstance(sizes, Bars) and isinstance(fifths, Heatmap)
     assert len(sizes.bars) == 20 and all(bar.value > 0 and bar.low is not None for bar in sizes.bars)
+    assert "of its own class" in fifths.reading
     assert [bar.label for bar in sizes.bars] == [*fifths.rows] == [bar.label for bar in signed.bars][:20]
     assert len(found.examples) == len(found.samples["relative_se"]) == 32
 
@@ -92,10 +93,11 @@ def test_columns_that_matter_only_all_together_need_more_evaluations_than_were_t
 def test_few_columns_are_exact_and_say_so(tmp_path: Path) -> None:
     line = nn.Linear(4, 2)
     nn.init.constant_(line.weight, 1.0)
-    found = audited(table(tmp_path, line.eval(), 4))
+    found = audited(table(tmp_path, line.eval(), 4), target="class:1")
     assert one(found, "seed_agreement").value == pytest.approx(1) and one(found, "relative_se").value == 0
     assert "values are exact" in found.notes[0]
     fifths = found.blocks[2]
+    assert "changes its colour once" in fifths.reading
     assert all(list(row) == sorted(row) for row in fifths.values), "a rising column rises from fifth to fifth"
 
 
