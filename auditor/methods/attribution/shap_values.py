@@ -53,7 +53,7 @@ class Shap:
         """Values on the grid [n, rows, columns], on tokens or on columns; facts: `additivity_error`, `enumerated`
         (1 where all sets were evaluated) and `distinct`, how many different values there are."""
         removal = removal_of(inputs, usual_fill(inputs), context, self.grid)
-        forwards = Forwards(model, context.batch_size)
+        forwards = Forwards(model, context.batch_size, exact=True)
         values, base = torch.zeros(removal.own.shape, dtype=torch.float64), torch.zeros(len(targets)).double()
         listed = torch.zeros(len(targets))
         for row, own in enumerate(removal.own.cpu()):
