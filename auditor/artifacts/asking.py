@@ -38,14 +38,17 @@ class Asking(Derived[T_co]):
         count = self.sweep.batch_count(self.rows) * self.maps()
         return Cost(forwards=count, backwards=count)
 
-    def each(self, upstream: Mapping[str, Any]) -> Iterator[tuple[Any, Any, Any]]:
-        """Inputs, targets and context of each batch; every batch draws from a seed of its own."""
+    def each(self, upstream: Mapping[str, Any], apart: bool = True) -> Iterator[tuple[Any, Any, Any]]:
+        """Inputs, targets and context of each batch.
+
+        apart: every batch draws from a seed of its own; else all have one seed, for what is drawn example by example.
+        """
         from dataclasses import replace
 
         loader, explained = upstream["batches"], upstream["explained"]
         context = context_of(loader, self.draw_seed(self.run_seed), explained)
         for number, (inputs, targets) in enumerate(batches_of(loader, explained)):
-            yield inputs, targets, replace(context, seed=(context.seed + number) % 2**63)
+            yield inputs, targets, replace(context, seed=(context.seed + number * apart) % 2**63)
 
 
 def asking(

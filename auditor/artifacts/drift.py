@@ -50,6 +50,7 @@ class NudgedMapsNeed(Asking[Attributions]):
     """The maps of inputs under a little noise, for the same targets: what an explanation moves by anyway."""
 
     artifact: ClassVar[type] = Attributions
+    version: ClassVar[int] = 2
     share: float = 0.01
 
     @property
@@ -63,8 +64,8 @@ class NudgedMapsNeed(Asking[Attributions]):
         from auditor.methods.similarity.nudge import nudged
 
         model, method, lines = upstream["model"], method_of(self.method, **dict(self.options)), Lines()
-        for inputs, targets, context in self.each(upstream):
-            noisy = nudged(model, inputs, self.share, context.seed)
+        for inputs, targets, context in self.each(upstream, apart=False):
+            noisy = nudged(model, inputs, self.share, context)
             lines.add(method.maps(model, noisy, targets, context), inputs)
         return lines.result(upstream["explained"])
 

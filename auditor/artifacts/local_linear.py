@@ -104,6 +104,7 @@ class TangentsNeed(Asking[Tangents]):
     """The tangent at each example, tried on `draws` steps of each size."""
 
     artifact: ClassVar[type] = Tangents
+    version: ClassVar[int] = 2
     draws: int = 40
 
     @property
@@ -126,8 +127,8 @@ class TangentsNeed(Asking[Tangents]):
         from auditor.methods.local_linear import largest_radius, tangent_r2
 
         found = [
-            tangent_r2(upstream["model"], inputs, targets, RADII, self.draws, context.generator())
-            for inputs, targets, context in self.each(upstream)
+            tangent_r2(upstream["model"], inputs, targets, RADII, self.draws, context)
+            for inputs, targets, context in self.each(upstream, apart=False)
         ]
         r2 = np.concatenate(found)
         return Tangents(r2, largest_radius(np.nan_to_num(r2, nan=-np.inf), RADII), upstream["explained"])

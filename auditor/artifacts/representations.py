@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from auditor.artifacts.explanations import context_of
 from auditor.artifacts.roots import sweep_of
 from auditor.needs import Cost, Derived, Need, Sweep
 from auditor.subject import Subject
@@ -30,6 +31,7 @@ class RepresentationsNeed(Derived[Representations]):
     """The blocks of a model on the first `rows` rows; share: of noise on the inputs; layers: globs, none for blocks."""
 
     artifact: ClassVar[type] = Representations
+    version: ClassVar[int] = 2
     sweep: Sweep
     rows: int
     share: float = 0.0
@@ -58,14 +60,14 @@ class RepresentationsNeed(Derived[Representations]):
         from auditor.methods.similarity.nudge import nudged
 
         model, loader = upstream["model"], upstream["batches"]
-        names, seed = blocks_of(model.module, self.layers), self.draw_seed(self.run_seed)
+        names, context = blocks_of(model.module, self.layers), context_of(loader, self.draw_seed(self.run_seed))
         rows, examples, groups = min(self.rows, loader.rows), [], []
         found: dict[str, list[Any]] = {}
-        for number, batch in enumerate(loader.first(rows)):
+        for batch in loader.first(rows):
             kept = slice(0, rows - batch.start)
             inputs = take(batch.inputs, kept)
             if self.share:
-                inputs = nudged(model, inputs, self.share, (seed + number) % 2**63)
+                inputs = nudged(model, inputs, self.share, context)
             for name, part in features_of(model, inputs, names).items():
                 found.setdefault(name, []).append(part.numpy())
             examples += batch.examples[kept]

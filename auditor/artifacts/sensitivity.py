@@ -13,10 +13,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sensitivities:
-    """largest: float64 [n], the largest relative change of the map over the draws; NaN where the map is empty."""
+    """largest: float64 [n], the largest relative change of the map over the draws; NaN where the map is empty.
+
+    still: how many inputs have one value everywhere, so that no nudge moves them; they too are NaN.
+    """
 
     largest: "NDArray[np.float64]"
     explained: Explained
+    still: int = 0
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class SensitivityNeed(Asking[Sensitivities]):
     """Max-sensitivity of one method; draws and radius as methods/trust/sensitivity.py defines them."""
 
     artifact: ClassVar[type] = Sensitivities
+    version: ClassVar[int] = 2
     draws: int = 8
     radius: float = 0.02
 
@@ -38,15 +43,16 @@ class SensitivityNeed(Asking[Sensitivities]):
 
     def build(self, *args: Any, **upstream: Any) -> Sensitivities:
         """One value an example, batch by batch."""
-        import numpy as np
+        import torch
 
         from auditor.methods.attribution.explain import method_of
-        from auditor.methods.trust.sensitivity import max_sensitivity
+        from auditor.methods.trust.sensitivity import largest_changes, max_sensitivity
 
         method = method_of(self.method, **dict(self.options))
         found = [
-            max_sensitivity(method, upstream["model"], inputs, targets, context, self.draws, self.radius)
-            for inputs, targets, context in self.each(upstream)
+            largest_changes(method, upstream["model"], inputs, targets, context, self.draws, self.radius)
+            for inputs, targets, context in self.each(upstream, apart=False)
         ]
-        columns = np.concatenate([part.double().cpu().numpy() for part in found])
-        return Sensitivities(columns, upstream["explained"])
+        largest, size = (torch.cat(parts).double().cpu() for parts in zip(*found, strict=True))
+        still = int((largest.isnan() & (size > 0)).sum())
+        return Sensitivities(max_sensitivity(largest, size).numpy(), upstream["explained"], still)

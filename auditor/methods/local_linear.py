@@ -9,8 +9,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from auditor.methods.attribution.asked import Asked, gradient, moved, scores
+from auditor.methods.attribution.method import Context
 from auditor.methods.attribution.perturb import Forwards
 from auditor.methods.attribution.removal import Removal
+from auditor.methods.attribution.steps import Steps
 
 Floats = NDArray[np.float64]
 WIDTH = 0.25
@@ -91,20 +93,20 @@ def fidelity(fitted: tuple[Floats, float], fresh: Coalitions) -> float:
 
 
 def tangent_r2(
-    model: Asked, inputs: Any, targets: Tensor, radii: tuple[float, ...], draws: int, generator: torch.Generator
+    model: Asked, inputs: Any, targets: Tensor, radii: tuple[float, ...], draws: int, context: Context
 ) -> Floats:
     """R2 of g(x) = f(x0) + grad f(x0) . (x - x0) on normal steps of each size, float64 [n, radii].
 
-    A step is a normal draw times the radius times the standard deviation of the example's own values; text is moved at
-    its token embeddings. NaN where the score does not vary at all.
+    A step is a normal draw times the radius times the standard deviation of the example (steps.own_spread); text is
+    moved at its token embeddings. NaN where the score does not vary at all.
     """
     base, leaf, slope = gradient(model, inputs, targets)
     found = np.empty((len(base), len(radii)))
-    spread = leaf.flatten(1).std(dim=1).reshape(-1, *[1] * (leaf.ndim - 1))
+    steps = Steps(leaf, inputs, context)
     for place, radius in enumerate(radii):
         true, guessed = [], []
         for _ in range(draws):
-            step = torch.randn(leaf.shape, generator=generator).to(leaf) * radius * spread
+            step = steps.normal() * radius * steps.spread
             true.append(scores(model, moved(model, inputs, lambda own, step=step: own + step), targets))  # type: ignore[misc]
             guessed.append(base + (slope * step).flatten(1).sum(dim=1))
         y, g = torch.stack(true, dim=1).double().cpu().numpy(), torch.stack(guessed, dim=1).double().cpu().numpy()

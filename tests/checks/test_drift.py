@@ -23,6 +23,7 @@ from auditor.errors import UsageError
 from auditor.evidence import Counts, Evidence, Measurement
 from auditor.execute.codec import decode, encode
 from auditor.methods.attribution.asked import gradient
+from auditor.methods.attribution.method import Context
 from auditor.methods.similarity.layers import blocks_of, features_of
 from auditor.methods.similarity.nudge import nudged
 from auditor.sources import data, labels, models
@@ -224,14 +225,14 @@ def test_the_nudge_is_one_percent_of_each_examples_spread() -> None:
 
     rows = torch.randn(3, 4000) * torch.tensor([1.0, 10.0, 100.0])[:, None]
     model = loaded(torch.nn.Linear(4000, 2), "tabular")
-    moved = nudged(model, rows, 0.01, seed=3)
-    assert torch.equal(moved, nudged(model, rows, 0.01, seed=3)) and not torch.equal(
-        moved, nudged(model, rows, 0.01, 4)
+    moved = nudged(model, rows, 0.01, Context(seed=3))
+    assert torch.equal(moved, nudged(model, rows, 0.01, Context(seed=3))) and not torch.equal(
+        moved, nudged(model, rows, 0.01, Context(seed=4))
     )
     torch.testing.assert_close((moved - rows).std(1), torch.tensor([0.01, 0.1, 1.0]), rtol=0.1, atol=0)
     reader, (inputs, targets) = loaded(bert()), texts(6)
     _, plain, _ = gradient(reader, inputs, targets)
-    _, shifted, _ = gradient(reader, nudged(reader, inputs, 0.01, 3), targets)
+    _, shifted, _ = gradient(reader, nudged(reader, inputs, 0.01, Context(seed=3)), targets)
     assert 0.005 < float((shifted - plain).norm() / plain.norm()) < 0.02
 
 

@@ -93,9 +93,9 @@ def test_the_tangent_of_a_line_is_the_line_and_that_of_a_wave_holds_only_nearby(
             return torch.sin(20 * x).sum(dim=1, keepdim=True).expand(-1, 2)
 
     radii = (0.001, 0.5)
-    straight = tangent_r2(linear(), ROWS, TARGETS, radii, 40, generator())
+    straight = tangent_r2(linear(), ROWS, TARGETS, radii, 40, Context())
     assert straight.min() > 0.999
-    wave = tangent_r2(Plain(Wave()), ROWS, TARGETS, radii, 40, generator())
+    wave = tangent_r2(Plain(Wave()), ROWS, TARGETS, radii, 40, Context())
     assert wave[:, 0].min() > 0.95 and wave[:, 1].max() < 0.5
 
 
@@ -104,4 +104,4 @@ def test_a_score_that_never_varies_has_no_r2() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return 0 * x[:, :2]
 
-    assert np.isnan(tangent_r2(Plain(Constant()), ROWS, TARGETS, (0.1,), 10, generator())).all()
+    assert np.isnan(tangent_r2(Plain(Constant()), ROWS, TARGETS, (0.1,), 10, Context())).all()

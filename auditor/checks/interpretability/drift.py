@@ -43,7 +43,8 @@ class Drift(Check):
         method="The same examples are explained in the audited model and in the one named by `against` (of a "
         "fine-tune: what it started from), by at least two methods. Examples whose prediction stayed (kept) and those "
         "where it changed (flipped) are told apart; kept ones are judged. The floor is the audited model itself under "
-        "Gaussian noise of 1% of the standard deviation of each example's values: no change of the model can be seen "
+        "Gaussian noise of 1% of the standard deviation of each example's values (rows: of each column): no change "
+        "of the model can be seen "
         "below what that does. Losses are paired with it, example by example. CKA compares blocks, averaged over "
         "places or tokens, on at least 256 examples; its interval is the jackknife's. Models with different heads "
         "each explain their own prediction.",

@@ -46,7 +46,8 @@ class LocalLinear(Check):
         "at random, and a weighted ridge predicts the target's score from what is kept. Its fidelity is the weighted "
         "R2 on fresh coalitions; a second fit on other coalitions tells how far its coefficients are chance. `kind: "
         "tangent`: the gradient predicts the score of small random steps; its radius is the largest step, in standard "
-        "deviations of the example's own values, up to which it explains nine tenths of the variance.",
+        "deviations of the example's own values (rows: of each column), up to "
+        "which it explains nine tenths of the variance.",
         reading="A fidelity near 1 means that the coefficients may be read as what the model does nearby; near 0 or "
         "below, they describe something else. Fits that disagree are noise, however faithful each is.",
         limits="Removed parts are unlike the training data. A linear model cannot say that two parts matter only "

@@ -27,7 +27,8 @@ class Sensitivity(Check):
         title="Sensitivity of the explanation",
         question="How far does the map move when the input moves a little?",
         formula="max over K draws d of norm(A(x + d) - A(x)) / max(norm(A(x)), floor); d uniform in [-r, r] times the "
-        "standard deviation of the example's own values; floor = a hundredth of the median norm of the maps",
+        "standard deviation of the example's own values (rows: of each column over the data); floor = a hundredth of "
+        "the median norm of the maps that are not zero",
         method="Each example is moved by K small random nudges (texts at their token embeddings), its map is made "
         "again for the same target, and the largest relative change is kept. K and r are part of the metric: more "
         "draws find larger changes. Maps that are zero everywhere have no direction to keep; they are left out and "
@@ -49,12 +50,14 @@ class Sensitivity(Check):
         None, description="Attribution method; default: grad_cam for pictures, else input_x_gradient."
     )
     draws: int = Field(8, ge=1, le=100, description="K, the nudges of each example.")
-    radius: float = Field(0.02, gt=0, le=1, description="r, in standard deviations of the example's own values.")
+    radius: float = Field(
+        0.02, gt=0, le=1, description="r, in standard deviations of an example's values; rows: of a column."
+    )
     rows: int = Field(32, ge=1, description="Explain the first rows of the evaluation data.")
     target: TargetName = "predicted"
 
     def applies(self, subject: Subject) -> str | None:
-        """Classifiers with data."""
+        """Models that have the target, with data."""
         return refusal(subject, "sensitivity", self.target)
 
     def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
@@ -66,9 +69,11 @@ class Sensitivity(Check):
     def measure(self, *, found: Sensitivities) -> Evidence:
         """The mean of the largest changes, and their distribution."""
         groups, kept = found.explained.groups, [row for row, value in enumerate(found.largest) if value == value]
-        lost = len(found.largest) - len(kept)
+        lost, total = len(found.largest) - len(kept) - found.still, len(found.largest)
         values = [float(found.largest[row]) for row in kept]
-        said = (f"{lost} of {len(found.largest)} maps are zero everywhere and were left out.",) * bool(lost)
+        said = [f"{lost} of {total} maps are zero everywhere and were left out."] * bool(lost)
+        still = f"{found.still} of {total} inputs have one value everywhere: no nudge moves them; they were left out."
+        said += [still] * bool(found.still)
         inside = [groups[row] for row in kept] if groups else ()
         return Evidence(
             measurements=(self.over_examples("max_sensitivity", values, inside),) if values else (),

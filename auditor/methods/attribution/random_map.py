@@ -9,12 +9,18 @@ import torch
 from torch import Tensor
 
 from auditor.methods.attribution.asked import Asked, count, take
-from auditor.methods.attribution.method import Context, Maps, without_padding
+from auditor.methods.attribution.method import Context, Maps, own_tokens
 
 
 def seed_of(example: Any, seed: int) -> int:
-    """63 bits of the example's content and a seed: its random map is the same in every batch, and no one else's."""
-    tensors = [example[name] for name in sorted(example)] if isinstance(example, Mapping) else [example]
+    """63 bits of the example's content and a seed: what it draws is the same in every batch, and no one else's.
+
+    Of a text its own tokens count: padding is as long as the longest text of the batch.
+    """
+    own = own_tokens(example)
+    tensors = [example] if own is None else [
+        example[name][own] for name in sorted(example) if example[name].shape[:1] == own.shape
+    ]  # fmt: skip
     content = hashlib.sha256(str(seed).encode())
     for tensor in tensors:
         content.update(tensor.detach().cpu().contiguous().numpy().tobytes())
@@ -32,10 +38,10 @@ class Random:
         """No forward at all."""
         like = inputs["input_ids"] if isinstance(inputs, Mapping) else inputs
         shape = like.shape[2:] if like.ndim == 4 else like.shape[1:]
-        drawn = [self._one(take(inputs, row), shape, context.seed) for row in range(count(inputs))]
-        return Maps(without_padding(torch.stack(drawn).to(like.device), inputs))
-
-    @staticmethod
-    def _one(example: Any, shape: torch.Size, seed: int) -> Tensor:
-        generator = torch.Generator().manual_seed(seed_of(example, seed))
-        return torch.randn(tuple(shape), generator=generator)
+        own = own_tokens(inputs)
+        found = torch.zeros(len(like), *shape, device=like.device)
+        for row in range(count(inputs)):
+            generator = torch.Generator().manual_seed(seed_of(take(inputs, row), context.seed))
+            places = slice(None) if own is None else own[row]
+            found[row, places] = torch.randn(found[row, places].shape, generator=generator).to(found)
+        return Maps(found)

@@ -2,21 +2,15 @@
 
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from auditor.methods.attribution.asked import Asked, moved
+from auditor.methods.attribution.method import Context
+from auditor.methods.attribution.steps import Steps
 
 
-def nudged(model: Asked, inputs: Any, share: float, seed: int) -> Any:
-    """The inputs under Gaussian noise of `share` times the standard deviation of each example's own values.
+def nudged(model: Asked, inputs: Any, share: float, context: Context) -> Any:
+    """The inputs under Gaussian noise of `share` times the standard deviation of each example (steps.own_spread).
 
     Pictures and rows are moved themselves, texts at their token embeddings.
     """
-
-    def change(leaf: Tensor) -> Tensor:
-        noise = torch.randn(leaf.shape, generator=torch.Generator().manual_seed(seed)).to(leaf)
-        spread = leaf.flatten(1).std(dim=1).reshape(-1, *[1] * (leaf.ndim - 1))
-        return leaf + share * spread * noise
-
-    return moved(model, inputs, change)
+    steps = Steps(model.gradient_inputs(inputs)[0], inputs, context)
+    return moved(model, inputs, lambda leaf: leaf + share * steps.spread * steps.normal())
