@@ -3,7 +3,7 @@
 import base64
 import binascii
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from auditor.blocks import AnyBlock, Bars, Cell, Heatmap, Images, Lines, Table, Text, TokenMap
 from auditor.report import formatting
@@ -11,6 +11,9 @@ from auditor.report.drawn import Drawn
 from auditor.report.figure import Figure
 
 LEVELS = 6
+DENSE = 3  # rows of pictures from which on they are set smaller, so that all stand on one page
+AGAIN = "To be read as above."
+NARROW = 3  # pictures of a row that stand within a column of the page
 
 
 @dataclass(frozen=True)
@@ -29,11 +32,13 @@ class BlockView:
     block: AnyBlock
     kind: str
     wide: bool
+    reading: str = ""
     figure: Figure | None = None
     rows: tuple[tuple[str, ...], ...] = ()
     numeric: tuple[bool, ...] = ()
     texts: tuple[tuple[str, tuple[Shade, ...]], ...] = ()
     columns: int = 0
+    dense: bool = False
     broken: frozenset[str] = field(default_factory=frozenset)
 
 
@@ -50,11 +55,30 @@ def view(block: AnyBlock, drawn: Drawn) -> BlockView:
             widest = max((len(row.pictures) for row in block.rows), default=1)
             pictures = [picture for row in block.rows for picture in row.pictures]
             broken = frozenset(picture.data for picture in pictures if not _is_base64(picture.data))
-            return BlockView(block, "images", wide=True, columns=min(max(widest, 1), 6), broken=broken)
+            return BlockView(
+                block,
+                "images",
+                wide=widest > NARROW,
+                columns=min(max(widest, 1), 6),
+                broken=broken,
+                dense=len(block.rows) >= DENSE,
+            )
         case TokenMap():
             return BlockView(block, "token_map", wide=True, texts=_shades(block))
         case Text():
             return BlockView(block, "text", wide=True)
+
+
+def said_once(views: Sequence[BlockView]) -> list[BlockView]:
+    """The views with how to read them; what a figure above has said in the same words is not said again."""
+    said: set[str] = set()
+    out = []
+    for each in views:
+        reading = each.block.reading
+        again = len(reading) > len(AGAIN) and reading in said and each.kind != "text"
+        out.append(replace(each, reading=AGAIN if again else reading))
+        said.add(reading)
+    return out
 
 
 def cells(rows: Sequence[Sequence[Cell]], width: int) -> tuple[tuple[tuple[str, ...], ...], tuple[bool, ...]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from auditor.blocks import AnyBlock, Bars, Heatmap, Lines
 from auditor.report.figure import Figure
 
-_CODE = ("figures.py", "figurestyle.py", "margins.py", "formatting.py", "plain.py")
+_CODE = ("figures.py", "figurestyle.py", "margins.py", "lettering.py", "formatting.py", "plain.py")
 
 
 class Drawn:

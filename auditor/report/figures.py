@@ -11,16 +11,19 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import LogNorm, Normalize, TwoSlopeNorm
 from matplotlib.figure import Figure as Canvas
 from matplotlib.image import AxesImage
+from matplotlib.lines import Line2D
 
 from auditor.blocks import AnyBlock, Bars, Heatmap, Images, Line, Lines, Table, Text, TokenMap
 from auditor.report import figurestyle as style
 from auditor.report import formatting
 from auditor.report.figure import Figure
 from auditor.report.figurestyle import COLUMN_MM, PAGE_MM, label, middle
-from auditor.report.margins import Margins, fit, longest
+from auditor.report.lettering import bar_names, column_names, flowed, longest
+from auditor.report.margins import Margins, fit
 
 IMAGE_DPI = 200
-_DIRECT_LINES, _DIRECT_LENGTH = 3, 18
+_DIRECT_LINES, _DIRECT_LENGTH = 3, 14
+_ROW_MM = 3.6  # a row of a legend
 
 
 @lru_cache(maxsize=512)
@@ -28,9 +31,10 @@ def draw(block: AnyBlock) -> Figure | None:
     """The figure of a block; None for the kinds that the page sets as text, tables or pictures."""
     match block:
         case Lines():
-            return _figure(block, COLUMN_MM, 44.0, _alt_lines(block), tinted=True)
+            rows = 0 if _direct(block.lines) else len(flowed(block.lines, COLUMN_MM))
+            return _figure(block, COLUMN_MM, 44.0 + _ROW_MM * max(0, rows - 2), _alt_lines(block), tinted=True)
         case Bars():
-            height = 13.0 + len(block.bars) * (4.4 if len(block.bars) <= 20 else 3.6)
+            height = 13.0 + len(block.bars) * bar_names(block).step
             return _figure(block, COLUMN_MM, max(32.0, height), _alt_bars(block), tinted=True)
         case Heatmap():
             width, height = _heatmap_size(block)
@@ -70,26 +74,46 @@ def _lines(axes: Axes, block: Lines) -> None:
     if block.y_log:
         axes.set_yscale("log", nonpositive="mask")
     style.plain_ticks(axes.xaxis, axes.yaxis)
-    axes.set_xlabel(label(block.x_label, 60))
-    axes.set_ylabel(label(block.y_label, 44))
+    axes.set_xlabel(label(block.x_label, 120))
+    axes.set_ylabel(label(block.y_label, 90))
     axes.grid(visible=True, which="major")
     axes.margins(x=0.02)
+    ends = axes.get_xlim()
     for x_mark, text in block.marks:
-        axes.axvline(x_mark, color=style.SOFT, linewidth=0.7, linestyle=(0, (3, 2)))
-        axes.annotate(
-            label(text, 20), (x_mark, 1.0), (2, -2), xycoords=("data", "axes fraction"), textcoords="offset points",
-            va="top", fontsize=7, color=style.SOFT,
-        )  # fmt: skip
+        _mark(axes, x_mark, label(text, 24), ends)
     fit(axes, _name_lines(axes, block.lines))
+
+
+def _mark(axes: Axes, at: float, text: str, ends: tuple[float, float]) -> None:
+    """A dashed line with its name on the side that has room; one far outside is told at the edge, not drawn."""
+    low, high = ends
+    far = axes.get_xscale() == "linear" and not low - 2 * (high - low) <= at <= high + 2 * (high - low)
+    if far:
+        axes.set_xlim(low, high)
+        text = f"{text}: {formatting.number(at)} \u2192" if at > high else f"\u2190 {text}: {formatting.number(at)}"
+    else:
+        axes.axvline(at, color=style.SOFT, linewidth=0.7, linestyle=(0, (3, 2)))
+    fraction = 1.0 if far and at > high else 0.0 if far else _across(axes, at)
+    flip = fraction > 0.6
+    axes.annotate(
+        text, (fraction, 1.0), (-2 if flip else 2, -2), xycoords="axes fraction", textcoords="offset points",
+        va="top", ha="right" if flip else "left", fontsize=7, color=style.SOFT, zorder=5,
+        bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 0.6},
+    )  # fmt: skip
+
+
+def _across(axes: Axes, x: float) -> float:
+    """Where a place lies on the axis below, from 0 at the left to 1."""
+    return float(axes.transAxes.inverted().transform(axes.transData.transform((x, axes.get_ylim()[0])))[0])
 
 
 def _name_lines(axes: Axes, lines: Sequence[Line]) -> Margins:
     """Names at the ends of two or three lines; a legend above for more, or for long names. The room they take."""
-    named = [(at, line) for at, line in enumerate(lines) if line.label and line.x]
     if len(lines) < 2:
         return Margins()
-    if len(named) > _DIRECT_LINES or any(len(line.label) > _DIRECT_LENGTH for _, line in named):
+    if not _direct(lines):
         return _legend(axes, lines)
+    named = [(at, line) for at, line in enumerate(lines) if line.label and line.x]
     ends = sorted((_fraction(axes, line.y[-1]), at, line.label) for at, line in named)
     heights = spread([end for end, _, _ in ends], least=0.09)
     for height, (_, at, text) in zip(heights, ends, strict=True):
@@ -100,15 +124,26 @@ def _name_lines(axes: Axes, lines: Sequence[Line]) -> Margins:
     return Margins(right=3.5 + longest([text for _, _, text in ends]))
 
 
+def _direct(lines: Sequence[Line]) -> bool:
+    """Whether the names can stand at the ends of their lines: few, and short."""
+    named = [line for line in lines if line.label and line.x]
+    return len(lines) < 2 or (len(named) <= _DIRECT_LINES and all(len(line.label) <= _DIRECT_LENGTH for line in named))
+
+
 def _legend(axes: Axes, lines: Sequence[Line]) -> Margins:
-    handles = axes.get_lines()[: len(lines)]
-    letters = max(len(line.label) for line in lines)
-    columns = 1 if letters > 20 else 2 if letters > 12 else 3
-    axes.legend(
-        handles, [label(line.label, 40) for line in lines], loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns,
-        frameon=False, borderaxespad=0.2, handlelength=2.2, columnspacing=1.2, fontsize=7.5,
-    )  # fmt: skip
-    return Margins(top=2.5 + 3.9 * -(-len(lines) // columns))
+    """A sample and a name of each line, one after the other across the figure, above the axes."""
+    page = axes.get_figure(root=True)
+    assert page is not None
+    width, height = (25.4 * float(size) for size in page.get_size_inches())
+    rows = flowed(lines, width)
+    for number, row in enumerate(rows):
+        y = 1 - (2.2 + _ROW_MM * number) / height
+        for place, name, at in row:
+            colour, dash = style.line_style(place)
+            ends = (at / width, (at + 5.6) / width)
+            page.add_artist(Line2D(ends, (y, y), color=colour, linestyle=dash, transform=page.transFigure))
+            page.text((at + 6.6) / width, y, name, va="center_baseline", fontsize=7.5)
+    return Margins(top=2.6 + _ROW_MM * len(rows))
 
 
 def _fraction(axes: Axes, y: float) -> float:
@@ -136,33 +171,36 @@ def spread(heights: Sequence[float], least: float) -> list[float]:
 def _bars(axes: Axes, block: Bars) -> None:
     at = np.arange(len(block.bars))
     values = np.array([bar.value for bar in block.bars])
-    small = len(at) > 20
+    names = bar_names(block)
     axes.barh(at, values, height=0.62, color=style.BAR, zorder=2)
     for place, bar in enumerate(block.bars):
         if bar.low is not None and bar.high is not None:
             axes.plot([bar.low, bar.high], [place, place], color=style.INK, linewidth=1.0, zorder=3)
-    axes.set_yticks(at, [label(middle(bar.label, 30), 30) for bar in block.bars], fontsize=6.5 if small else 8)
+    axes.set_yticks(at, names.texts, fontsize=names.size, linespacing=0.95)
     axes.invert_yaxis()
     axes.set_xlabel(label(block.x_label, 60))
     axes.grid(visible=True, axis="x")
     axes.tick_params(axis="y", length=0)
     if len(at):
         axes.set_ylim(len(at) - 0.4, -0.6)
+    if not values.any():
+        axes.set_xlim(left=0)
     if block.reference is not None:
         x, text = block.reference
         axes.axvline(x, color=style.INK, linewidth=0.9, linestyle=(0, (3, 2)), zorder=4)
         axes.annotate(
             label(text, 30), (x, 1.0), (0, 2), xycoords=("data", "axes fraction"), textcoords="offset points",
-            ha="center", va="bottom", fontsize=7.5, color=style.SOFT,
+            ha="right" if _across(axes, x) > 0.7 else "center", va="bottom", fontsize=7.5, color=style.SOFT,
         )  # fmt: skip
     fit(axes, Margins(top=5.5 if block.reference else 2.0))
 
 
 def _heatmap_size(block: Heatmap) -> tuple[float, float]:
     rows, columns = len(block.rows), len(block.columns)
-    longest = max((len(name) for name in block.rows), default=0)
-    width = COLUMN_MM if columns <= 12 and longest <= 24 else PAGE_MM
-    cell = min(4.3, (width - 34) / max(columns, 1)) if width == COLUMN_MM else 3.4
+    letters = max((len(name) for name in block.rows), default=0)
+    most = 12 if block.annotate or max((len(name) for name in block.columns), default=0) > 4 else 24
+    width = COLUMN_MM if columns <= most and letters <= 24 else PAGE_MM
+    cell = min(max(4.3, min(8.0, 30 / max(rows, 1))), (width - 34) / max(columns, 1)) if width == COLUMN_MM else 3.4
     return width, float(np.clip(14 + rows * max(cell, 3.2), 34, 170))
 
 
@@ -171,8 +209,8 @@ def _heatmap(canvas: Canvas, axes: Axes, block: Heatmap) -> None:
     values = values.reshape(len(block.rows), len(block.columns))
     image = axes.imshow(values, cmap=style.colours(block.diverging), norm=_norm(block, values), aspect="auto")
     _ticks(axes, block, canvas.get_figwidth() * 25.4)
-    axes.set_xlabel(label(block.x_label, 60))
-    axes.set_ylabel(label(block.y_label, 44))
+    axes.set_xlabel(label(block.x_label, 120))
+    axes.set_ylabel(label(block.y_label, 90))
     for side in axes.spines.values():
         side.set_visible(False)
     axes.tick_params(length=0)
@@ -184,7 +222,7 @@ def _heatmap(canvas: Canvas, axes: Axes, block: Heatmap) -> None:
     style.plain_ticks(bar.ax.yaxis)
     bar.ax.minorticks_off()
     if block.value_label:
-        bar.set_label(label(block.value_label, 40))
+        bar.set_label(label(block.value_label, 90))
     fit(axes, Margins(right=5.0), bar.ax)
 
 
@@ -207,13 +245,14 @@ def _ticks(axes: Axes, block: Heatmap, width: float) -> None:
     small = len(block.rows) > 24
     axes.set_yticks(rows, [label(middle(block.rows[i], 28), 28) for i in rows], fontsize=6.5 if small else 8)
     names = [label(middle(name, 16), 16) for name in block.columns]
-    longest = max((len(name) for name in names), default=0)
-    room = max(width - 22 - 1.6 * min(28, max((len(name) for name in block.rows), default=0)), 20)
-    fit = int(room / (1.6 * longest + 2))
-    turned = longest > 4 and fit < len(names)
-    columns = style.thinned(len(names), max(2, int(room / 4.2) if turned else fit))
+    room = max(width - 16 - longest(label(middle(name, 28), 28) for name in block.rows), 20)
+    most = int(room / (longest(names) + 2))
+    flat = column_names(names, room / max(1, len(names)))
+    turned = not flat and longest(names) > 6 and most < len(names)
+    shown = flat or names
+    columns = style.thinned(len(names), len(names) if flat else max(2, int(room / 4.2) if turned else most))
     axes.set_xticks(
-        columns, [names[j] for j in columns], rotation=45 if turned else 0, ha="right" if turned else "center",
+        columns, [shown[j] for j in columns], rotation=45 if turned else 0, ha="right" if turned else "center",
         rotation_mode="anchor",
     )  # fmt: skip
 

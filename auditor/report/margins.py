@@ -1,16 +1,15 @@
 """Margins of a figure, from the widths of its labels: nothing has to be solved, and figures side by side line up."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from auditor.report import figurestyle as style
+from auditor.report.lettering import longest, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
 
-_LABEL_MM, _GAP_MM, _BAR_MM = 4.0, 1.8, 2.6
+_LABEL_MM, _LINE_MM, _GAP_MM, _BAR_MM = 4.0, 3.2, 1.8, 2.6
 
 
 @dataclass(frozen=True)
@@ -21,25 +20,13 @@ class Margins:
     right: float = 3.0
 
 
-def text_mm(text: str, size: float = 8.0) -> float:
-    """The width of a line of text in the page's own font.
-
-    >>> 6.0 < text_mm("0.001") < 8.0
-    True
-    """
-    widths = style.advances()
-    return sum(widths.get(ord(letter), 1.0) for letter in text) * size * 25.4 / 72
-
-
-def longest(texts: Iterable[str], size: float = 8.0) -> float:
-    """The width of the widest of some texts."""
-    return max((text_mm(text, size) for text in texts), default=0.0)
-
-
 def fit(axes: "Axes", margins: Margins, scale: "Axes | None" = None) -> None:
     """Place the axes in their figure, and a colour scale at its right, so that every label has its room."""
     width, height = (25.4 * size for size in _page_inches(axes))
+    axes.set_xlabel(wrapped(axes.get_xlabel(), width - 3.0))
     bottom = _below(axes)
+    for named in (axes, scale) if scale is not None else (axes,):
+        named.set_ylabel(wrapped(named.get_ylabel(), height - bottom + min(bottom, 2.0) - 1.0))
     tall = (height - bottom - margins.top) / height
     axes.set_position((0.2, bottom / height, 0.6, tall))
     left = _beside(axes.yaxis)
@@ -49,11 +36,15 @@ def fit(axes: "Axes", margins: Margins, scale: "Axes | None" = None) -> None:
         right = 2.2 + _BAR_MM + _beside(scale.yaxis) + 1.2
         at = (width - right + 2.2) / width
         scale.set_position((at, bottom / height, _BAR_MM / width, tall))
-        scale.yaxis.set_label_coords(1 - 0.9 / width, 0.5, transform=_page(axes))
+        middle = _centre(scale.get_ylabel(), (bottom, height - margins.top), height) / height
+        scale.yaxis.set_label_coords(1 - 0.9 / width, middle, transform=_page(axes))
         scale.yaxis.label.set_verticalalignment("bottom")
     axes.set_position((left / width, bottom / height, (width - left - right) / width, tall))
-    axes.yaxis.set_label_coords(2.9 / width, _middle(bottom, margins.top, height), transform=_page(axes))
-    axes.xaxis.set_label_coords((left + (width - left - right) / 2) / width, 0.9 / height, transform=_page(axes))
+    middle = _centre(axes.get_ylabel(), (bottom, height - margins.top), height) / height
+    axes.yaxis.set_label_coords(0.6 / width, middle, transform=_page(axes))
+    axes.yaxis.label.set_verticalalignment("top")
+    middle = _centre(axes.get_xlabel(), (left, width - right), width) / width
+    axes.xaxis.set_label_coords(middle, 0.9 / height, transform=_page(axes))
     axes.xaxis.label.set_verticalalignment("bottom")
 
 
@@ -66,23 +57,32 @@ def _page(axes: "Axes") -> Any:
     return axes.get_figure(root=True).transFigure  # type: ignore[union-attr]  # axes here are always in a figure
 
 
-def _middle(bottom: float, top: float, height: float) -> float:
-    return (bottom + (height - bottom - top) / 2) / height
+def _centre(name: str, axis: tuple[float, float], length: float) -> float:
+    """The middle of an axis, or as near to it as lets the axis' name stay within the figure, in mm."""
+    half = longest([name]) / 2 + 0.5
+    return min(max(sum(axis) / 2, half), max(length - half, half))
+
+
+def _lines(name: str) -> float:
+    """The room of a name beside its axis."""
+    return _LABEL_MM + _LINE_MM * name.count("\n") if name else 0.0
 
 
 def _beside(axis: "Axis") -> float:
     """The room that an axis takes beside the axes: its tick labels, and its name turned."""
-    named = _LABEL_MM if axis.get_label_text() else 0.0
+    named = _lines(axis.get_label_text())
     labels = axis.get_ticklabels()
     size = float(labels[0].get_fontsize()) if labels else 8.0
     return named + longest(_ticks(axis), size) + _GAP_MM
 
 
 def _below(axes: "Axes") -> float:
-    named = _LABEL_MM if axes.get_xlabel() else 0.0
+    named = _lines(axes.get_xlabel())
     labels = axes.get_xticklabels()
     turned = bool(labels) and labels[0].get_rotation() > 0
-    return named + (0.71 * (longest(_ticks(axes.xaxis)) + 3.0) if turned else 2.9) + _GAP_MM + 0.8
+    texts = _ticks(axes.xaxis)
+    flat = 2.9 + _LINE_MM * max((text.count("\n") for text in texts), default=0)
+    return named + (0.71 * (longest(texts) + 3.0) if turned else flat) + _GAP_MM + 0.8
 
 
 def _ticks(axis: "Axis") -> list[str]:

@@ -1,7 +1,8 @@
 """The table of a check's measurements: every verdict with what it judged, then what was measured and not judged."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 
 from auditor.judge.verdict import Outcome, Shown, Verdict
 from auditor.report import expectations, formatting, messages
@@ -18,6 +19,8 @@ class Row:
     """One line of the table: what was found, and where something was expected, how that ended.
 
     doc: what the metric means, where it stands for the first time. more: how many rows of this metric are left out.
+    again: the row above is of the same metric, which is not named twice. span: over how many rows the cell of the doc
+    reaches, 0 where a row above covers it.
     """
 
     metric: str
@@ -33,6 +36,8 @@ class Row:
     outcome: Outcome | None = None
     waived: bool = False
     remarks: tuple[str, ...] = ()
+    again: bool = False
+    span: int = 1
 
 
 def table(check: Result, shown: Verdict | None = None) -> tuple[tuple[Row, ...], int]:
@@ -41,7 +46,20 @@ def table(check: Result, shown: Verdict | None = None) -> tuple[tuple[Row, ...],
     shown: the verdict of the strip; its sentence stands above the table and is not said again.
     """
     rows = _documented(check, (*_verdicts(check, shown), *_others(check)))
-    return rows[:MAX_ROWS], max(0, len(rows) - MAX_ROWS)
+    return grouped(rows[:MAX_ROWS]), max(0, len(rows) - MAX_ROWS)
+
+
+def grouped(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """Rows of one metric below each other share its name, and those that nobody judged the cell of its meaning."""
+    out: list[Row] = []
+    for _, group in groupby(rows, key=lambda row: (row.metric, row.outcome is None)):
+        first, *rest = group
+        described = first.outcome is None
+        more = sum(row.more for row in (first, *rest))
+        span = 1 + len(rest) if described else 1
+        out.append(replace(first, span=span, more=more, again=bool(out) and out[-1].metric == first.metric))
+        out += [replace(row, span=0 if described else 1, more=0, again=True) for row in rest]
+    return tuple(out)
 
 
 def margin(verdict: Verdict) -> str:

@@ -12,7 +12,7 @@ from auditor.report.measured import Row
 from auditor.report.plain import shorten
 from auditor.report.prose import Prose, prose
 from auditor.report.ruler import Ruler, ruler
-from auditor.report.summary import sentence
+from auditor.report.summary import ended, sentence
 from auditor.results import Report, Result
 
 MAX_PARAM = 160
@@ -39,6 +39,7 @@ class Section:
     pillar: str
     sentence: str
     reason: str
+    notes: tuple[str, ...]
     strip: Strip
     rows: tuple[tuple[BlockView, ...], ...]
     table: tuple[Row, ...]
@@ -63,18 +64,25 @@ def _section(report: Report, check: Result, title: str, drawn: Drawn) -> Section
     rows = expectations.of_check(check)
     shown = expectations.shown(rows)
     table, more = measured.table(check, shown.worst if shown else None)
-    views = pair([blockviews.view(block, drawn) for block in check.blocks])
+    views = pair(blockviews.said_once([blockviews.view(block, drawn) for block in check.blocks]))
     alone = bool(views) and len(views[-1]) == 1 and not views[-1][0].wide
     missed = {v.metric for v in check.verdicts if expectations.shown_outcome(v) in ("fail", "warn")}
     return Section(
         check=check, anchor=naming.anchor(check), title=title, question=check.question or check.about.question,
         pillar=messages.PILLAR_WORDS[check.pillar], sentence=messages.CHECK_SENTENCES[check.outcome],
-        reason=shown.worst.reason if shown and shown.worst.reason and not check.failure else check.reason,
+        reason=_reason(check, shown), notes=tuple(ended(note.strip()) for note in check.notes if note.strip()),
         strip=_strip(report, check, shown), rows=views, table=table, table_more=more,
         prose=prose(check, _params(check), alone=alone),
         advice=tuple(sentence(check.what_to_try[m]) for m in sorted(missed) if check.what_to_try.get(m)),
         failure=(messages.FAILURES[check.failure.kind], check.failure) if check.failure else None,
     )  # fmt: skip
+
+
+def _reason(check: Result, shown: Expectation | None) -> str:
+    """Why it ended so; where nothing was expected, the strip has said it."""
+    if shown and shown.worst.reason and not check.failure:
+        return shown.worst.reason
+    return "" if check.outcome == "info" and not check.verdicts else sentence(check.reason)
 
 
 def pair(views: list[BlockView]) -> tuple[tuple[BlockView, ...], ...]:
@@ -104,9 +112,8 @@ def _strip(report: Report, check: Result, worst: Expectation | None) -> Strip:
     verdict = worst.worst
     value, interval = formatting.interval(verdict.value, verdict.low, verdict.high)
     n, unit = expectations.sample(check, verdict)
-    name = f"{verdict.metric} of {verdict.of}" if verdict.of else verdict.metric
     cells = (
-        (value, shorten(name, 40)),
+        (value, _named(verdict.metric, verdict.of)),
         (interval, f"{report.spec.policy.confidence:.0%} interval{_method(check, verdict)}"),
         (formatting.bound(verdict.expect), shorten(expectations.set_by(verdict), 44)),
         (measured.margin(verdict), "margin"),
@@ -116,11 +123,17 @@ def _strip(report: Report, check: Result, worst: Expectation | None) -> Strip:
 
 
 def _described(check: Result) -> tuple[tuple[str, str], ...]:
+    """The first numbers of a check that judges nothing: those of the whole, else the first of each metric."""
+    whole = [found for found in check.measurements if not found.of]
+    each = {found.name: found for found in reversed(check.measurements)}
     return tuple(
-        (formatting.interval(m.value, m.low, m.high)[0] + (f" {m.unit}" if m.unit else ""), m.name)
-        for m in check.measurements[:4]
-        if not m.of
+        (formatting.interval(m.value, m.low, m.high)[0] + (f" {m.unit}" if m.unit else ""), _named(m.name, m.of))
+        for m in (whole or [found for found in check.measurements if each[found.name] is found])[:4]
     )
+
+
+def _named(metric: str, of: str) -> str:
+    return shorten(f"{metric} of {of}" if of else metric, 40)
 
 
 def _method(check: Result, verdict: Verdict) -> str:
@@ -143,7 +156,9 @@ def _ruler(verdict: Verdict) -> Ruler | None:
 
 def _params(check: Result) -> tuple[tuple[str, str], ...]:
     return tuple(
-        (name, shorten(readable(value), MAX_PARAM)) for name, value in check.params.items() if value is not None
+        (name, shorten("default" if value in ("", [], (), {}) else readable(value), MAX_PARAM))
+        for name, value in check.params.items()
+        if value is not None
     )
 
 

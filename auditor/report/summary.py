@@ -1,5 +1,6 @@
 """The page that is read if only one is: the verdict, the expectations, what matters most, what was not tested."""
 
+import re
 from dataclasses import dataclass
 
 from auditor.check import PILLARS, Pillar
@@ -162,4 +163,14 @@ def sentence(text: str) -> str:
     text = text.strip()
     if not text:
         return ""
-    return text[0].upper() + text[1:] + ("" if text[-1] in ".!?…" else ".")
+    return text[0].upper() + ended(text[1:])
+
+
+def ended(text: str) -> str:
+    """The text with a full stop last, and its first letter as it is: it may begin with the name of a layer.
+
+    >>> ended("layer1 is dead"), ended("Left out: layer2 ....")
+    ('layer1 is dead.', 'Left out: layer2 …')
+    """
+    text = re.sub(r"\s*\.{3,}$", " …", text)
+    return text + ("" if text.endswith((".", "!", "?", "…")) else ".")

@@ -152,7 +152,7 @@ def test_hostile_text_is_only_text(medium: html.Medium) -> None:
 
 
 def test_outcomes_that_say_nothing_say_so(screen: str) -> None:
-    for text in ("the data has neither boxes nor masks", "It ran past its time limit.", "deselected by -k"):
+    for text in ("the data has neither boxes nor masks", "It ran past its time limit.", "Deselected by -k"):
         assert text in screen
 
 

@@ -133,7 +133,8 @@ def test_of_many_layers_the_table_keeps_the_ends() -> None:
         check.measurements[0].model_copy(update={"name": "recall", "of": str(i), "value": i / 10}) for i in range(8)
     )
     rows, left = measured.table(check.model_copy(update={"measurements": many, "verdicts": ()}))
-    assert [row.of for row in rows] == ["0", "1", "7"] and rows[-1].more == 5 and left == 0
+    assert [row.of for row in rows] == ["0", "1", "7"] and rows[0].more == 5 and left == 0
+    assert [(row.again, row.span) for row in rows] == [(False, 3), (True, 0), (True, 0)]
 
 
 def test_passages_take_the_least_height() -> None:
