@@ -6,7 +6,7 @@ from itertools import pairwise, product
 from auditor.results import Result
 
 BESIDE = 14.5  # lines that fit beside a figure of a column's width
-_LETTERS, _SMALL_LETTERS, _SMALL = 60, 68, 0.88
+_LETTERS, _SMALL_LETTERS, _SMALL = 55, 63, 0.88
 
 
 @dataclass(frozen=True)
