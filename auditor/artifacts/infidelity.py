@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FILLS = 2
+ROUNDING = 1e-5
+"""Falls below this share of the score are rounding (of a folded copy too), and no change of it."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,8 @@ class Infidelities:
     """What m methods' maps of n examples say of the falls of the score, row for row with `explained`.
 
     map: infidelity [m, fills, n]; rolled: its mean over rolled copies of the map. moved: bool [n], whether any draw
-    changes the score under every fill; empty: maps that are zero everywhere, [m, n].
+    changes the score under every fill, of examples with more than one part; empty: maps that are
+    zero everywhere, [m, n].
     """
 
     methods: tuple[str, ...]
@@ -42,7 +45,8 @@ class Infidelities:
         said = [f"{int(zero.sum())} of {len(zero)} maps of {name} are zero everywhere: their infidelity is 1."
                 for name, zero in zip(self.methods, self.empty, strict=True) if zero.any()]  # fmt: skip
         still = int((~self.moved).sum())
-        out = f"{still} of {len(self.moved)} examples are left out: no removal changes their score."
+        out = f"{still} of {len(self.moved)} examples are left out: no removal changes their score, or they "
+        out += "have a single part, which no null can move."
         return (
             *said,
             *(out,) * bool(still),
@@ -55,6 +59,7 @@ class InfidelityNeed(Derived[Infidelities]):
     """The infidelity of several methods' maps, which share all forwards: the removals know nothing of the maps."""
 
     artifact: ClassVar[type] = Infidelities
+    version: ClassVar[int] = 2
 
     sweep: Sweep
     methods: tuple[str, ...]
@@ -116,12 +121,13 @@ class InfidelityNeed(Derived[Infidelities]):
         falls = torch.stack([fall(forwards, removal, batch, taken) for removal in removals])
         maps = [removals[0].on_parts(each.to(batch.targets.device)).cpu().double() for each in batch.maps]
         nulls = [misplaced(each, removals[0], self.nulls, generator) for each in maps]
-        inside = taken.double()
+        inside = taken * removals[0].sizes  # a map's value on a part is a mean over its pixels, and what is taken a sum
         own = torch.stack([infidelity(torch.einsum("ndp,np->nd", inside, each), falls) for each in maps])
         other = torch.stack([
             infidelity(torch.einsum("ndp,ncp->cnd", inside, each)[:, None], falls).mean(dim=0) for each in nulls
         ])  # fmt: skip
-        return own.numpy(), other.numpy(), (falls != 0).any(dim=2).all(dim=0).numpy()
+        moved = (falls.abs().amax(dim=2) > ROUNDING * batch.scores.cpu().abs()).all(dim=0)
+        return own.numpy(), other.numpy(), (moved & (removals[0].own.sum(dim=1).cpu() > 1)).numpy()
 
 
 def fall(forwards: Any, removal: Any, batch: Placed, taken: Any) -> Any:

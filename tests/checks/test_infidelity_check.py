@@ -1,17 +1,22 @@
 """interpretability.infidelity: planted amounts, the worse fill, examples that do not move, and a real small model."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from auditor.artifacts.explained import Explained
 from auditor.artifacts.infidelity import Infidelities, InfidelityNeed
+from auditor.artifacts.placed import Placed
 from auditor.blocks import Lines
 from auditor.checks.interpretability.infidelity import Infidelity
 from auditor.errors import NotApplicable
 from auditor.evidence import Evidence, Measurement, Moments
+from auditor.methods.attribution.method import Context
+from auditor.methods.attribution.perturb import Forwards
 from auditor.statistics import t_interval
 from auditor.subject import DataRef, ModelRef, Subject
 
@@ -70,7 +75,8 @@ def test_what_does_not_move_is_left_out_and_empty_maps_are_counted() -> None:
     assert value(evidence, "infidelity_gain").n == N - 4 == len(evidence.examples)
     assert evidence.notes[:2] == (
         "3 of 50 maps of saliency are zero everywhere: their infidelity is 1.",
-        "4 of 50 examples are left out: no removal changes their score.",
+        "4 of 50 examples are left out: no removal changes their score, or they have a single part, which no null can "
+        "move.",
     )  # fmt: skip
     with pytest.raises(NotApplicable, match="no removal"):
         Infidelity().measure(found=replace(found([(0.2, 0.2)]), moved=np.zeros(N, bool)))
@@ -87,3 +93,25 @@ def test_where_it_applies_and_what_it_asks_for() -> None:
     need = Infidelity(methods=("saliency",), draws=32).needs(subject())["found"]
     assert isinstance(need, InfidelityNeed) and need.methods == ("saliency",) and need.draws == 32
     assert need.cost().forwards == 64
+
+
+def asked(side: int, grid: int) -> tuple[Any, Any, Any]:
+    """A linear model of pictures, and the map of what each pixel adds to the picture's mean colour."""
+    pictures = torch.rand(6, 1, side, side, generator=torch.Generator().manual_seed(0))
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(side * side, 1)).eval()
+    weight = net[1].weight.detach().reshape(1, side, side)
+    maps = weight * (pictures - pictures.mean(dim=(2, 3), keepdim=True))[:, 0]
+    scores = net(pictures)[:, 0].detach()
+    batch = Placed(0, pictures, torch.zeros(6, dtype=torch.int64), scores, (maps,))
+    need = Infidelity(methods=("saliency",), grid=grid).needs(subject())["found"]
+    forwards = Forwards(SimpleNamespace(logits=net, module=net), 64)
+    return need._batch(batch, forwards, ("mean", "blur"), Context(seed=1))  # type: ignore[attr-defined]  # its own
+
+
+def test_what_each_pixel_adds_says_every_fall_also_on_uneven_cells() -> None:
+    own, rolled, moved = asked(side=7, grid=4)
+    assert own[0, 0].max() < 1e-5 < 0.2 < rolled[0, 0].mean() and moved.all()
+
+
+def test_an_example_of_one_part_is_not_judged() -> None:
+    assert not asked(side=1, grid=4)[2].any()

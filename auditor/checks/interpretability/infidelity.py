@@ -78,7 +78,7 @@ class Infidelity(Check):
 
         kept = found.moved.nonzero()[0]
         if len(kept) < 2:
-            raise NotApplicable("no removal changes the score of these examples")
+            raise NotApplicable("no removal changes the score of these examples, or they have a single part each")
         groups = tuple(found.explained.groups[row] for row in kept) if found.explained.groups else ()
         own, rolled = found.map[..., kept], found.rolled[..., kept]
         measured: list[Measurement] = []

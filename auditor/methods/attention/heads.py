@@ -24,9 +24,14 @@ class Seen:
         return self.queries.sum(dim=1) >= FEWEST
 
 
-def is_causal(weights: Sequence[Tensor]) -> bool:
-    """Whether no token of any example attends to a later one in any layer."""
-    return all(layer.shape[-1] > 1 and not layer.triu(1).any() for layer in weights)
+def is_causal(weights: Sequence[Tensor], own: Tensor) -> bool:
+    """Whether no token of any example attends to a later one in any layer.
+
+    own: bool [n, t], False on padding, which says nothing: a query to the left of a text sees no key and attends alike
+    to all. A batch of single tokens is not causal, as far as one can see.
+    """
+    pairs = (own[:, :, None] & own[:, None, :]).triu(1)
+    return bool(pairs.any()) and not any((layer * pairs[:, None]).any() for layer in weights)
 
 
 def comparable(own: Tensor, causal: bool) -> Seen:

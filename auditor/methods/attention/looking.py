@@ -47,7 +47,7 @@ def looked(
     """
     found = attentions_of(model, inputs, targets)
     own = own_of(found, inputs)
-    causal = is_causal(found.weights)
+    causal = is_causal(found.weights, own)
     maps = _maps(found, own, inputs, special_ids)
     columns = _of_heads(found, own, comparable(own, causal))
     return Looked(

@@ -15,6 +15,8 @@ from auditor.methods.attribution.removal import Removal
 class Forwards:
     """Runs perturbed inputs through a model without gradients; batches hold perturbations of all examples together.
 
+    ValueError for a score that is not finite: it would pass for a place without importance.
+
     halved: how often the batch size had to be halved so far. count: inputs that were run. exact: stay in float32 also
     for a model that asks for `reduced` precision, as sums that must come out (completeness, additivity) need it.
     """
@@ -39,7 +41,7 @@ class Forwards:
             if done is not None:
                 found.append(done)
                 start = part.stop
-        return torch.cat(found) if found else torch.empty(0)
+        return torch.cat(found) if found else torch.empty(0, device=targets.device)
 
     def _attempt(self, inputs: Callable[[slice], Any], part: slice, targets: Tensor) -> Tensor | None:
         """The scores of one batch; None if memory ran out, and batches are half as long from here on."""
@@ -51,6 +53,8 @@ class Forwards:
                 raise
             self.batch_size, self.halved = (self.batch_size + 1) // 2, self.halved + 1
             return None
+        if not torch.isfinite(found).all():
+            raise ValueError("the model's score is not finite once parts of an input are removed")
         self.count += len(found)
         return found.clone()
 

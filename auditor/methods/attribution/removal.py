@@ -11,6 +11,7 @@ from torch.nn import functional
 from auditor.errors import NotApplicable
 from auditor.methods.attribution.asked import take
 from auditor.methods.attribution.method import Context, own_words
+from auditor.methods.attribution.random_map import seed_of
 
 Fill = Literal["mean", "blur", "mask", "hide", "draw"]
 FILLS: dict[str, tuple[Fill, Fill]] = {"image": ("mean", "blur"), "text": ("mask", "hide"), "tabular": ("mean", "draw")}
@@ -37,6 +38,13 @@ class Removal:
     def parts(self) -> int:
         """Most parts of any example."""
         return self.own.shape[1]
+
+    @property
+    def sizes(self) -> Tensor:
+        """How many pixels each part holds, float64 [parts], on the processor; 1 for tokens and columns."""
+        if not self.places.numel():
+            return torch.ones(self.parts, dtype=torch.float64)
+        return torch.bincount(self.places.flatten().cpu(), minlength=self.parts).double()
 
     def without(self, rows: Tensor, removed: Tensor) -> Any:
         """Inputs of m perturbed examples: rows[i] without the parts removed[i]; rows [m], removed bool [m, parts]."""
@@ -112,7 +120,9 @@ def _of_texts(inputs: Mapping[str, Tensor], fill: Fill, context: Context) -> Rem
     gone: dict[str, Tensor] = {}
     if "inputs_embeds" in inputs and fill != "hide":
         raise NotApplicable("tokens whose embeddings are given cannot be replaced by the mask token")
-    if fill == "hide" and "attention_mask" in inputs:
+    if fill == "hide":
+        if "attention_mask" not in inputs:
+            raise NotApplicable("the model takes no attention mask, so no token can be hidden from it")
         gone["attention_mask"] = torch.zeros_like(inputs["attention_mask"])
     elif context.mask_id < 0:
         raise NotApplicable("this tokenizer has no token that could stand for a removed one")
@@ -126,8 +136,8 @@ def _of_rows(inputs: Tensor, fill: Fill, context: Context) -> Removal:
         raise NotApplicable("removing a column needs rows of the data to take its place")
     background = context.background.to(inputs)
     if fill == "draw":
-        drawn = torch.randint(len(background), (len(inputs),), generator=context.generator())
-        gone = background[drawn.to(background.device)]
+        drawn = [seed_of(row, context.seed) % len(background) for row in inputs]  # not the same in every batch
+        gone = background[torch.tensor(drawn, dtype=torch.int64, device=background.device)]
     else:
         gone = background.mean(dim=0, keepdim=True).expand_as(inputs)
     own = torch.ones(inputs.shape, dtype=torch.bool, device=inputs.device)

@@ -34,7 +34,7 @@ def naive_dependence(weights: Tensor, own: Tensor, causal: bool) -> float:
 @pytest.mark.parametrize("causal", [False, True])
 def test_query_dependence_equals_naive_loops(causal: bool) -> None:
     made = weights(causal)
-    assert is_causal([made, made]) == causal
+    assert is_causal([made, made], OWN) == causal
     found = query_dependence(made, comparable(OWN, causal))
     for row in range(3):
         for head in range(2):
@@ -93,3 +93,10 @@ def test_too_few_queries_are_said() -> None:
     own = torch.tensor([[1, 1, 0], [1, 0, 0]], dtype=torch.bool)
     assert comparable(own, False).usable.tolist() == [True, False]
     assert comparable(own, True).usable.tolist() == [False, False]
+
+
+def test_padding_before_a_text_does_not_hide_that_a_model_is_causal() -> None:
+    """A query on padding sees no key, and a softmax over nothing is even over all, later ones too."""
+    made = torch.where(OWN[:, None, :, None], weights(causal=True), torch.tensor(1 / 6, dtype=torch.double))
+    assert is_causal([made], OWN) and not is_causal([made], torch.ones_like(OWN))
+    assert not is_causal([torch.ones(2, 1, 1, 1)], torch.ones(2, 1, dtype=torch.bool))

@@ -56,3 +56,13 @@ def test_batches_halve_until_they_fit_and_say_so() -> None:
 def test_one_input_that_does_not_fit_is_an_error() -> None:
     with pytest.raises(torch.OutOfMemoryError):
         asked(Linear(most=0), 4)
+
+
+def test_a_score_that_is_not_finite_is_an_error_and_not_a_map() -> None:
+    class Broken(Linear):
+        def logits(self, inputs: Any) -> torch.Tensor:
+            return torch.where(inputs[:, :1] == 0, torch.nan, super().logits(inputs))
+
+    with pytest.raises(ValueError, match="not finite"):
+        asked(Broken(), 7)
+    assert Forwards(Linear(), 4).over(0, lambda part: None, torch.zeros(0, dtype=torch.int64)).shape == (0,)

@@ -1,5 +1,7 @@
 """Removal: which part each place belongs to, what takes its place, and maps brought to parts."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -74,3 +76,23 @@ def test_a_fine_map_is_averaged_over_cells_and_a_coarse_one_enlarged() -> None:
     assert removal.on_parts(torch.full((1, 1, 1), 3.0)).tolist() == [[3.0] * 4]
     texts = removal_of({"input_ids": torch.tensor([[2, 7, 3]])}, "mask", Context(mask_id=4, special_ids=(2, 3)))
     assert texts.on_parts(torch.tensor([[5.0, 6.0, 7.0]])).tolist() == [[0.0, 6.0, 0.0]]
+
+
+def test_what_is_drawn_for_a_row_is_its_own_whatever_the_batch() -> None:
+    rows, background = torch.randn(40, 3), torch.arange(60.0).reshape(20, 3)
+    context = Context(background=background, seed=3)
+    whole = removal_of(rows, "draw", context).gone
+    parts = torch.cat([removal_of(part, "draw", context).gone for part in rows.split(7)])
+    assert torch.equal(whole, parts) and len({tuple(row) for row in parts.tolist()}) > 10
+    assert not torch.equal(whole, removal_of(rows, "draw", replace(context, seed=4)).gone)
+
+
+def test_tokens_are_never_masked_where_they_were_to_be_hidden() -> None:
+    with pytest.raises(NotApplicable, match="attention mask"):
+        removal_of({"input_ids": torch.ones(1, 3, dtype=torch.int64)}, "hide", Context(mask_id=5))
+
+
+def test_sizes_count_the_pixels_of_uneven_cells() -> None:
+    removal = removal_of(torch.zeros(1, 1, 3, 4), "mean", Context(), grid=2)
+    assert removal.sizes.tolist() == [4, 4, 2, 2]
+    assert removal_of(torch.zeros(2, 3), "mean", Context(background=torch.zeros(1, 3))).sizes.tolist() == [1, 1, 1]
