@@ -42,7 +42,7 @@ class QuickModel(Live[LoadedModel]):
         batches = upstream["batches"]
         inputs = batches.batch(range(min(CHECKED, batches.rows))).inputs
         module, difference = quick_copy(model.module, lambda module: replace(model, module=module).logits(inputs))
-        return replace(model, module=module, difference=difference)
+        return model if module is model.module else replace(model, module=module, difference=difference)
 
 
 def quick_of(sweep: Sweep) -> Need[Any]:

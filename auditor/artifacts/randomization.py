@@ -73,7 +73,7 @@ class RandomizedNeed(Derived[Randomized]):
     """Cascading and independent randomization of the first `rows` rows, for some methods at their defaults."""
 
     artifact: ClassVar[type] = Randomized
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     sweep: Sweep
     rows: int
@@ -185,12 +185,18 @@ class _Desk:
         """The maps of a randomized copy, its BatchNorm statistics measured anew."""
         from auditor.methods.trust.randomize import reestimate
 
-        reestimate(model.module, lambda: self.run(model, len(self.batches)))
+        reestimate(model.module, lambda: self.feed(model))
         return [self.maps(model, method) for method in self.need.methods]
 
     def run(self, model: Any, batches: int) -> None:
         """Feed the first batches to a model."""
         for inputs, _ in self.batches[:batches]:
+            model.logits(inputs)
+
+    def feed(self, model: Any) -> None:
+        """Feed every batch to a model, but for a single example behind others: it has no statistics."""
+        several = [inputs for inputs, targets in self.batches if len(targets) > 1]
+        for inputs in several or [inputs for inputs, _ in self.batches]:
             model.logits(inputs)
 
     def maps(self, model: Any, method: str) -> Attributions:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from auditor.errors import UsageError
+from auditor.methods.attribution.asked import require_gradient
 from auditor.methods.layout import Extent, Like, extent_of, told
 from auditor.methods.units import Seen, watched
 
@@ -158,6 +159,7 @@ def _gradients(logits: Tensor, targets: Tensor, points: list[Tensor]) -> tuple[T
     if not points:
         return ()
     total = logits.gather(1, targets[:, None]).sum()
+    require_gradient(total)
     grads = torch.autograd.grad(total, points, allow_unused=True)
     return tuple(torch.zeros_like(p) if g is None else g for p, g in zip(points, grads, strict=True))
 

@@ -17,18 +17,19 @@ def quick_copy(module: nn.Module, run: Callable[[nn.Module], Tensor]) -> tuple[n
 
     run(module) -> logits of some real inputs. The difference is the largest over those logits, relative to the
     standard deviation of the original's. A copy that differs by more than TOLERANCE (a convolution whose output is
-    also read elsewhere, a module that keeps state) is thrown away for one that is not folded: its difference is then
-    that of the memory layout alone. Never train the copy nor take its Hessian: parameters are frozen.
+    also read elsewhere, a module that keeps state) is thrown away for one that is not folded, and where that differs
+    too (a module that answers otherwise each time, or reads what no copy has) the module itself is returned, with no
+    difference. Never train the copy nor take its Hessian: parameters are frozen.
     """
     with torch.no_grad():
         want = run(module)
-        spread = float(want.std()) or 1.0
+        spread = float(want.std(correction=0)) or 1.0
         for fold in (True, False):
             made = _prepared(module, run, fold)
             difference = float((run(made) - want).abs().max()) / spread
             if difference <= TOLERANCE:
-                break
-    return made, difference
+                return made, difference
+    return module, 0.0
 
 
 def _prepared(module: nn.Module, run: Callable[[nn.Module], Tensor], fold: bool) -> nn.Module:

@@ -77,3 +77,25 @@ def test_torchvision_networks_keep_their_logits(name: str) -> None:
     inputs = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
     made, difference = quick_copy(net, lambda module: module(inputs))
     assert difference <= TOLERANCE and torch.allclose(made(inputs), net(inputs), atol=1e-4)
+
+
+def test_a_module_that_no_copy_follows_stands_for_itself() -> None:
+    class Counting(nn.Module):
+        """Its answer depends on what a copy takes along only once."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.calls = nn.Conv2d(3, 2, 1), 0
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.calls += 1
+            return self.layer(x).mean(dim=(2, 3)) * self.calls
+
+    net = Counting().eval()
+    assert quick_copy(net, lambda module: module(INPUTS)) == (net, 0.0)
+
+
+def test_one_logit_of_one_input_has_a_difference_too() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 1, 12), nn.Flatten()).eval()
+    made, difference = quick_copy(net, lambda module: module(INPUTS[:1]))
+    assert made is not net and difference <= TOLERANCE

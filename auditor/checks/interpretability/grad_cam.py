@@ -97,7 +97,7 @@ class GradCam(Check):
         for layer, each in every.items():
             of = layer if len(every) > 1 else ""
             found += self._of_layer(each, regions, of)
-            samples[f"all_zero_share:{of}" if of else "all_zero_share"] = tuple(map(float, each.empty()))
+            samples[f"all_zero_share[{of}]" if of else "all_zero_share"] = tuple(map(float, each.empty()))
             said.append(f"Maps of layer {layer}: {' x '.join(map(str, each.maps.shape[1:]))} places.")
         said.append(f"Target {self.target}, {self.weights} weights. {regions.sentence() if regions else NO_REGIONS}")
         shown = overlays_by(

@@ -15,7 +15,7 @@ from auditor.blocks import Line, Lines, Table
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Evidence, Measurement, Metric
 from auditor.needs import Need
-from auditor.statistics import moments, t_interval
+from auditor.statistics import grouped, moments, t_interval
 from auditor.subject import Subject
 
 
@@ -44,8 +44,8 @@ class Randomization(Check):
         reading="A curve that falls at once belongs to a map that shows what the network learned. A curve that stays "
         "high belongs to one that shows the picture, as an edge detector would.",
         limits="Where a method fails shows in the cascade, not at its end: fully randomized, nearly all maps differ. "
-        "Smooth, coarse maps correlate by chance, so look at the line of two randomized networks too. Passing does "
-        "not mean that the map is right.",
+        "Smooth, coarse maps correlate by chance, so look at the correlation of two randomized networks too. Passing "
+        "does not mean that the map is right.",
         citation="Adebayo et al., Sanity checks for saliency maps, NeurIPS 2018.",
     )
     metrics: ClassVar[tuple[Metric, ...]] = (
@@ -91,8 +91,10 @@ class Randomization(Check):
         for place in methods if kept else ():
             columns = found.columns(place, kept)
             measured += [self.over_examples(name, values, groups, of) for (name, of), values in columns.items()]
-            samples[f"insensitive_share {found.methods[place]}"] = columns["insensitive_share", found.methods[place]]
-        shown = (_curves(found, methods, kept), _table(found, methods, kept)) if measured else ()
+            for name in ("insensitive_share", "similarity_top"):
+                samples[f"{name}[{found.methods[place]}]"] = columns[name, found.methods[place]]
+        notes += _flattened(found, methods)
+        shown = (_curves(found, methods, kept, groups), _table(found, methods, kept)) if measured else ()
         return Evidence(
             measurements=tuple(measured), blocks=shown, samples=samples,
             examples=tuple(explained.examples[row] for row in kept) if samples else (),
@@ -100,12 +102,21 @@ class Randomization(Check):
         )  # fmt: skip
 
 
-def _curves(found: Randomized, methods: Sequence[int], kept: Sequence[int]) -> Lines:
+def _flattened(found: Randomized, methods: Sequence[int]) -> list[str]:
+    """What the reader must know where a copy died instead of forgetting: its maps then differ whatever the method."""
+    top, n = found.top, found.empty.shape[1]
+    lost = [(found.methods[place], int(found.lost[place, top])) for place in methods]
+    return [f"{name}: with the top fifth random, {count} of {n} maps are the same everywhere and count as changed."
+            for name, count in lost if count]  # fmt: skip
+
+
+def _curves(found: Randomized, methods: Sequence[int], kept: Sequence[int], groups: Sequence[str]) -> Lines:
     x = tuple(100 * count / found.randomized[-1] for count in found.randomized)
     lines = []
     for place in methods:
-        stages = [moments(stage[kept]) for stage in found.cascade[place]]
-        low, high = zip(*(t_interval(*stage, 0.95) for stage in stages), strict=True) if len(kept) > 1 else ((), ())
+        rows = [stage[kept].tolist() for stage in found.cascade[place]]
+        stages = [grouped(row, groups) if groups else moments(row) for row in rows]
+        low, high = zip(*(t_interval(*stage, 0.95) for stage in stages), strict=True) if stages[0][2] > 1 else ((), ())
         y = tuple(mean for mean, _, _ in stages)
         lines.append(Line(label=found.methods[place], x=x, y=y, low=low, high=high))
         alone = tuple(float(stage[kept].mean()) for stage in found.alone[place])

@@ -6,6 +6,8 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from auditor.errors import NotApplicable
+
 
 class Asked(Protocol):
     """A model in eval mode. Inputs are a tensor, or for text a dictionary of the tokenizer's tensors."""
@@ -59,10 +61,18 @@ def moved(model: Asked, inputs: Any, change: Callable[[Tensor], Tensor]) -> Any:
 def gradient(model: Asked, inputs: Any, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Scores [n], and leaf and its gradient: pictures [n, c, h, w], token embeddings [n, t, w], rows [n, columns].
 
-    In eval mode rows do not see each other, so the gradient of the sum of scores holds each row's own gradient.
+    In eval mode rows do not see each other, so the gradient of the sum of scores holds each row's own gradient. Zero
+    where the score does not depend on the leaf; NotApplicable where no gradient can reach anything.
     """
     with torch.enable_grad():
         leaf, ready = model.gradient_inputs(inputs)
         found = chosen(model.logits(ready.clone() if ready is leaf else ready), targets)
-        (slope,) = torch.autograd.grad(found.sum(), leaf)
-    return found.detach(), leaf.detach(), slope
+        require_gradient(found)
+        (slope,) = torch.autograd.grad(found.sum(), leaf, allow_unused=True)
+    return found.detach(), leaf.detach(), torch.zeros_like(leaf) if slope is None else slope
+
+
+def require_gradient(score: Tensor) -> None:
+    """NotApplicable for a score that nothing can be differentiated through."""
+    if not score.requires_grad:
+        raise NotApplicable("no gradient reaches the model's score: it is computed in a way that has none")

@@ -73,13 +73,15 @@ def randomize(layers: Sequence[Layer], generator: torch.Generator) -> None:
     """Replace the parameters of some layers in place.
 
     Weights (two dimensions or more) are drawn from a normal distribution of mean 0 and the tensor's own standard
-    deviation; biases and norms have their own values shuffled. So signals keep their size, and nothing that was
-    learned is left in place. Adebayo et al., "Sanity checks for saliency maps" (2018).
+    deviation (its root mean square where all its values are equal); biases and norms have their own values shuffled. So
+    signals keep their size, and nothing that was learned is left in place. Adebayo et al., "Sanity checks for saliency
+    maps" (2018).
     """
     for layer in layers:
         for parameter in layer.parameters:
             if parameter.ndim > 1:
-                drawn = torch.randn(parameter.shape, generator=generator) * float(parameter.std())
+                spread = float(parameter.std(correction=0)) or float(parameter.square().mean().sqrt())
+                drawn = torch.randn(parameter.shape, generator=generator) * spread
             else:
                 drawn = parameter.cpu()[torch.randperm(len(parameter), generator=generator)]
             parameter.copy_(drawn.to(parameter))
@@ -88,13 +90,19 @@ def randomize(layers: Sequence[Layer], generator: torch.Generator) -> None:
 def reestimate(module: nn.Module, run: Callable[[], Any]) -> None:
     """Let the BatchNorm layers of a network measure their statistics anew on what `run()` feeds it.
 
-    With the statistics of the trained network a randomized one saturates or dies, whatever its maps.
+    With the statistics of the trained network a randomized one saturates or dies, whatever its maps. They stay only
+    where nothing can be measured: torch refuses a batch of one value a channel.
     """
     norms = [part for part in module.modules() if isinstance(part, _BatchNorm) and part.running_mean is not None]
     if not norms:
         return
-    with _measuring(norms), torch.no_grad():
-        run()
+    kept = [{name: value.clone() for name, value in norm.state_dict().items()} for norm in norms]
+    try:
+        with _measuring(norms), torch.no_grad():
+            run()
+    except ValueError:
+        for norm, state in zip(norms, kept, strict=True):
+            norm.load_state_dict(state)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from making import digits, evidence, make
 
 from auditor.checks.interpretability.randomization import Randomization
 from auditor.evidence import Evidence, Moments
+from auditor.judge.baseline import column
 from auditor.statistics import t_interval
 
 
@@ -37,7 +38,9 @@ def test_figures_and_samples_are_complete(found: Evidence) -> None:
     curves, table = found.blocks
     assert [line.label for line in curves.lines][::2] == ["saliency", "input_x_gradient", "edges"]
     assert len(table.rows) == 3 and all(cell is not None for row in table.rows for cell in row)
-    assert set(found.samples) == {f"insensitive_share {m}" for m in ("saliency", "input_x_gradient", "edges")}
+    methods = ("saliency", "input_x_gradient", "edges")
+    judged = [(name, of) for name in ("insensitive_share", "similarity_top") for of in methods]
+    assert set(found.samples) == {column(name, of) for name, of in judged}, "as a baseline looks for them"
     assert len(found.examples) == 32
 
 
@@ -56,7 +59,8 @@ def test_maps_without_order_are_counted_never_not_a_number() -> None:
     check, subject = Randomization(methods=("saliency", "grad_cam")), digits(32)
     artifact = make(check.needs(subject)["found"])
     assert np.isfinite(artifact.cascade).all() and np.isfinite(artifact.chance).all()
-    artifact.empty[1] = True
+    artifact.empty[1], artifact.lost[0, artifact.top] = True, 5
     found = check.measure(found=artifact)
     assert {m.of for m in found.measurements if m.name == "insensitive_share"} == {"saliency"}
     assert "grad_cam: every map is the same everywhere" in found.notes[0]
+    assert any("saliency: with the top fifth random, 5 of 32 maps" in note for note in found.notes)

@@ -8,7 +8,7 @@ import captum.attr
 import pytest
 import torch
 from asked import CONTEXT, Net, convolutional, cosine, linear, pictures, reader, rows, texts
-from torch import Tensor
+from torch import Tensor, nn
 
 from auditor.errors import NotApplicable
 from auditor.methods.attribution import integrated_gradients, smoothgrad
@@ -153,3 +153,22 @@ def test_gradients_that_are_not_finite_are_refused(method: str) -> None:
         net = convolutional()
         net[3].weight.data[0, 0] = torch.nan
         explain(method, Net(net), pictures(), TARGETS, CONTEXT)
+
+
+def test_a_score_without_gradient_is_said_to_have_none_and_one_without_input_is_flat() -> None:
+    class Rounded(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.detach().round()
+
+    class Constant(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bias = nn.Parameter(torch.ones(3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.bias.expand(len(x), 3)
+
+    inputs, targets = torch.rand(4, 3), torch.zeros(4, dtype=torch.int64)
+    with pytest.raises(NotApplicable, match="no gradient reaches"):
+        explain("saliency", Net(Rounded()), inputs, targets, CONTEXT)
+    assert not explain("saliency", Net(Constant()), inputs, targets, CONTEXT).values.any()

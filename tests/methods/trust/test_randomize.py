@@ -110,3 +110,20 @@ def test_ssim_is_the_direct_sum_over_windows() -> None:
             )
     assert ssim(a, b)[0].item() == pytest.approx(torch.stack(want).mean().item(), abs=1e-12)
     assert abs(ssim(a, b)[0].item()) < 0.3 < 1 == pytest.approx(ssim(a, a)[0].item())
+
+
+def test_weights_without_spread_are_drawn_too() -> None:
+    net = nn.Sequential(nn.Linear(1, 1), nn.Linear(1, 40))
+    with torch.no_grad():
+        net[0].weight.fill_(3.0)
+        net[1].weight.fill_(0.5)
+    randomize(layers_in_order(net, lambda: net(torch.ones(1, 1))), generator())
+    assert torch.isfinite(net[0].weight).all() and net[0].weight.item() not in (0.0, 3.0)
+    assert net[1].weight.std().item() == pytest.approx(0.5, rel=0.3)
+
+
+def test_statistics_that_cannot_be_measured_stay() -> None:
+    net = Net().eval()
+    net.norm.running_mean.fill_(2.0)
+    reestimate(net, lambda: net(INPUTS[:1]))
+    assert net.norm.running_mean.tolist() == [2.0] * 8 and not net.norm.training and net.norm.momentum is not None
