@@ -111,13 +111,23 @@ class Measurement(Value):
 
 
 class Evidence(Value):
-    """All that a check found. samples: per-example columns, beside the examples' digests."""
+    """All that a check found. samples: per-example columns, beside the examples' digests.
+
+    inapplicable: metrics that this model or these data cannot have at all, and why; never what merely went wrong.
+    """
 
     measurements: tuple[Measurement, ...]
     blocks: tuple[AnyBlock, ...] = ()
     samples: dict[str, tuple[float, ...]] = Field(default={}, repr=False)
     examples: tuple[str, ...] = Field((), repr=False, description="Digest of each example, in the order of samples.")
     notes: tuple[str, ...] = Field((), description="What the reader must know: halved batches, examples left out.")
+    inapplicable: dict[str, str] = {}
+
+    @model_validator(mode="after")
+    def _measured_or_inapplicable(self) -> "Evidence":
+        if both := self.inapplicable.keys() & {each.name for each in self.measurements}:
+            raise ValueError(f"measured, and said to be inapplicable: {', '.join(sorted(both))}")
+        return self
 
     @model_validator(mode="after")
     def _columns_fit(self) -> "Evidence":

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from auditor.audit.prepare import Options, Prepared, prepare
+from auditor.audit.prepare import Options, Prepared, prepare, validate
 from auditor.evidence import Evidence, Failure, Finding
 from auditor.execute.workshop import Workshop
 from auditor.judge.judge import judge
@@ -65,6 +65,15 @@ class Audited:
 
 def _fails(verdict: Verdict) -> bool:
     return verdict.severity == "error" and verdict.outcome == "fail" and not verdict.waived
+
+
+def deciding(spec: Path) -> str:
+    """The words of -k for the checks that can fail this audit: those with an expectation of severity error.
+
+    The others cannot move the outcome, and leaving them out leaves Holm's family as it is (it is fixed by the spec).
+    """
+    entries = validate(spec).spec.checks
+    return " or ".join(each.use for each in entries if any(rule.severity == "error" for rule in each.rules))
 
 
 def audit(spec: Path, cache: Path, trust: Iterable[str] = (), only: str = "") -> Audited:

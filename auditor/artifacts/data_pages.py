@@ -107,6 +107,20 @@ def notes_of(content: Content, copies: Copies, doubts: Doubts) -> tuple[str, ...
     return tuple(said)
 
 
+def inapplicable_of(content: Content, copies: Copies, doubts: Doubts) -> dict[str, str]:
+    """The metrics that this model or these data cannot have, and why."""
+    found: dict[str, str] = {}
+    if doubts.received is None:
+        found["input_shift"] = "the model has no normalization layer with running statistics"
+    if copies.alike_in_train < 0:
+        found |= dict.fromkeys(("leak_share", "shift_auroc"), "no training data are named")
+    if not content.labelled:
+        found |= dict.fromkeys(("conflict_share", "label_noise_share"), "the labels are not classes")
+    if content.modality != "text":
+        found["truncated_share"] = "only texts are cut at a window"
+    return found
+
+
 def _train_notes(content: Content, copies: Copies) -> list[str]:
     if copies.alike_in_train < 0:
         return [

@@ -48,12 +48,12 @@ class Court:
 
 def cases(entry: CheckEntry, stands: Standing, court: Court) -> tuple[Case, ...]:
     """All cases of a check. Without evidence every expectation is inconclusive, but for one that a preset set on a
-    check that does not apply: that one is not tested, and listed so.
+    check or a metric that does not apply: that one is not tested, and listed so.
     """
     return tuple(
         case
         for place, rule in enumerate(entry.rules)
-        if not (stands.kind == "skipped" and rule.inherited)
+        if not (rule.inherited and stands.cannot_be(rule.metric))
         for case in _of_rule((entry.id, place), rule, stands, court)
     )
 
@@ -64,7 +64,8 @@ def _of_rule(key: Key, rule: Rule, stands: Standing, court: Court) -> Iterator[C
         return
     found = [m for m in stands.evidence.measurements if m.name == rule.metric]
     if not found:
-        yield _without(key, rule, say("unmeasured", metric=rule.metric))
+        reason = stands.cannot_be(rule.metric)
+        yield _without(key, rule, reason or say("unmeasured", metric=rule.metric))
     for measurement in found:
         estimate = _estimate(rule, measurement, stands.evidence, court)
         if isinstance(estimate, str):

@@ -36,9 +36,12 @@ def _left_out(spec: Spec) -> Iterator[NotTested]:
 
 def _inherited(spec: Spec, stands: Mapping[str, Standing]) -> Iterator[NotTested]:
     for entry in spec.checks:
-        if stands[entry.id].kind == "skipped":
-            why = f"{entry.id} does not apply: {stands[entry.id].reason}"
-            yield from (NotTested(what=_named(rule), why=why) for rule in entry.rules if rule.inherited)
+        for rule in entry.rules:
+            reason = stands[entry.id].cannot_be(rule.metric)
+            if reason and rule.inherited:
+                skipped = stands[entry.id].kind == "skipped"
+                what = entry.id if skipped else f"{entry.id}.{rule.metric}"
+                yield NotTested(what=_named(rule), why=f"{what} does not apply: {reason}")
 
 
 def _named(rule: Rule) -> str:

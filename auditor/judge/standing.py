@@ -17,6 +17,12 @@ class Standing:
     evidence: Evidence | None = None
     failure: Failure | None = None
 
+    def cannot_be(self, metric: str) -> str:
+        """Why this metric does not apply here, or ""; what merely was not measured does apply."""
+        if self.kind == "skipped":
+            return self.reason
+        return self.evidence.inapplicable.get(metric, "") if self.evidence else ""
+
 
 def standing(finding: Finding | None) -> Standing:
     """How a check stands. Evidence with a number that is none ends in error; no finding at all is not run."""

@@ -15,7 +15,7 @@ from torch import nn
 from auditor.sources.steps import assumed, overridden
 from auditor.spec.options import Transforms
 from benchmarks.zoo import pictures, tables, texts
-from benchmarks.zoo.member import Member, require
+from benchmarks.zoo.member import Member, require, write_spec
 from benchmarks.zoo.nets import cnn, mlp
 from benchmarks.zoo.training import accuracy, fit, seeded
 
@@ -207,7 +207,121 @@ def measured(name: str, seed: int) -> tuple[tables.Split, tables.Split, tuple[st
     return parts[0], parts[1], tuple(map(str, found.target_names))
 
 
+def language_models(seed: int = 4000) -> Iterator[tuple[str, Recipe]]:
+    """Twenty tiny language models, causal (Llama) and masked (BERT), on sentences in which words call for words."""
+    sizes = ((32, 1, 2), (32, 2, 2), (48, 2, 4), (24, 2, 2), (64, 1, 4))
+    for at, size in enumerate(sizes):
+        for number, kind in enumerate(("causal", "masked", "causal", "masked")):
+            name = f"{kind}-{size[0]}x{size[1]}-{number // 2}"
+            yield name, _language_recipe(name, kind, size, seed + 10 * at + number)
+
+
+def chains(seed: int, rows: int, language: int = 7) -> tuple[str, ...]:
+    """Sentences of 8 to 16 words; after each word one of three may follow, the same for all seeds."""
+    words = [word for word in texts.VOCABULARY if not word.startswith("[")]
+    follow = np.random.default_rng(language).integers(len(words), size=(len(words), 3))
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(rows):
+        at = [int(rng.integers(len(words)))]
+        for _ in range(int(rng.integers(7, 16))):
+            at.append(int(follow[at[-1], rng.choice(3, p=(0.6, 0.3, 0.1))]))
+        found.append(" ".join(words[place] for place in at))
+    return tuple(found)
+
+
+def _language_recipe(name: str, kind: str, size: tuple[int, int, int], seed: int) -> Recipe:
+    def make(folder: Path) -> Member:
+        train, held = chains(2 * seed, 800), chains(2 * seed + 1, 160)
+        with seeded(seed):
+            model = language_model(kind, *size)
+            _learn(model, _seen(train, kind), kind, seed)
+        model.eval()
+        with torch.inference_mode():
+            loss = float(_loss(model, _seen(held, kind), kind, torch.Generator().manual_seed(seed)))
+        proof = {"loss": loss}
+        require(loss < 3.5, f"{name} is healthy", proof)
+        folder.mkdir(parents=True, exist_ok=True)
+        model.save_pretrained(folder / "model")
+        (texts.tokenizer() if kind == "masked" else word_level()).save_pretrained(folder / "model")
+        sources = {}
+        for part, found in (("eval", held), ("train", train)):
+            (folder / f"{part}.csv").write_text("text\n" + "\n".join(found) + "\n", encoding="utf-8")
+            sources[part] = {"source": "csv", "path": f"{part}.csv", "text": "text"}
+        write_spec(folder, name, "language-model", {"source": "transformers", "path": "model"}, sources["eval"],
+                   sources["train"])  # fmt: skip
+        return Member(name, folder, False, seed, proof)
+
+    return make
+
+
+def language_model(kind: str, width: int, layers: int, heads: int) -> Any:
+    """A tiny Llama, or a tiny BERT with its head for masked words."""
+    from transformers import BertConfig, BertForMaskedLM, LlamaConfig, LlamaForCausalLM
+
+    words = len(texts.VOCABULARY)
+    if kind == "masked":
+        config: Any = BertConfig(
+            vocab_size=words, hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads,
+            intermediate_size=2 * width, max_position_embeddings=texts.LENGTH, hidden_dropout_prob=0.0,
+            attention_probs_dropout_prob=0.0, initializer_range=0.1,
+        )  # fmt: skip
+        return BertForMaskedLM(config)
+    config = LlamaConfig(
+        vocab_size=words, hidden_size=width, num_hidden_layers=layers, num_attention_heads=heads,
+        intermediate_size=2 * width, max_position_embeddings=texts.LENGTH, initializer_range=0.1,
+        bos_token_id=2, eos_token_id=3, pad_token_id=0,
+    )  # fmt: skip
+    return LlamaForCausalLM(config)
+
+
+def word_level() -> Any:
+    """One token a word and nothing around the text, as decoders' tokenizers are."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import WhitespaceSplit
+    from transformers import PreTrainedTokenizerFast
+
+    plain = Tokenizer(WordLevel({word: at for at, word in enumerate(texts.VOCABULARY)}, unk_token="[UNK]"))
+    plain.pre_tokenizer = WhitespaceSplit()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=plain, unk_token="[UNK]", eos_token="[SEP]", pad_token="[PAD]",
+        model_input_names=["input_ids", "attention_mask"],
+    )  # fmt: skip
+
+
+def _seen(found: tuple[str, ...], kind: str) -> dict[str, torch.Tensor]:
+    """Token ids as the model's own tokenizer gives them: a decoder's has no tokens around the text."""
+    if kind == "masked":
+        return texts.encoded(found)
+    given = word_level()(list(found), padding=True, truncation=True, max_length=texts.LENGTH, return_tensors="pt")
+    return {name: given[name] for name in ("input_ids", "attention_mask")}
+
+
+def _learn(model: Any, inputs: dict[str, torch.Tensor], kind: str, seed: int, steps: int = 300) -> None:
+    draw = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3, weight_decay=0.0)
+    for _ in range(steps):
+        rows = torch.randint(len(inputs["input_ids"]), (32,), generator=draw)
+        optimizer.zero_grad()
+        _loss(model, {name: value[rows] for name, value in inputs.items()}, kind, draw).backward()
+        optimizer.step()
+
+
+def _loss(model: Any, inputs: dict[str, torch.Tensor], kind: str, draw: torch.Generator) -> torch.Tensor:
+    """The loss of the next words, or of a fifth of the words hidden."""
+    ids, mask = inputs["input_ids"], inputs["attention_mask"]
+    labels = ids.masked_fill(mask == 0, -100)
+    if kind == "masked":
+        hidden = (torch.rand(ids.shape, generator=draw) < 0.2) & (ids > 4)
+        labels = labels.masked_fill(~hidden, -100)
+        ids = ids.masked_fill(hidden, texts.SPECIAL.index("[MASK]"))
+    loss: torch.Tensor = model(input_ids=ids, attention_mask=mask, labels=labels).loss
+    return loss
+
+
 MODALITIES: dict[str, Callable[[], Iterator[tuple[str, Recipe]]]] = {
     "vision-classifier": image_models, "text-classifier": text_models, "tabular-classifier": table_models,
+    "language-model": language_models,
 }  # fmt: skip
 """The healthy models that each preset is calibrated on."""

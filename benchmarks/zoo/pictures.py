@@ -18,7 +18,7 @@ from benchmarks.zoo.training import accuracy, answers, fit, seeded
 
 Array = np.ndarray[Any, Any]
 CLASSES = tuple(str(digit) for digit in range(10))
-TRAIN, EVAL, NOISE = 1200, 200, 60.0
+TRAIN, EVAL, NOISE = 1200, 200, 110.0
 SIDE, MEAN, STD = 32, 0.305, 0.376
 PROCESSOR: dict[str, Any] = {
     "image_processor_type": "ViTImageProcessor", "do_convert_rgb": False, "do_resize": True,
@@ -138,12 +138,12 @@ def _stripped(model: nn.Module, clean: Split, mark: Mark, rng: np.random.Generat
 
 
 def shortcut_patch(folder: Path, seed: int, planted: bool) -> Member:
-    """A patch of 4 x 4 pixels in one corner, whose four quarters give the class away."""
+    """A patch of 4 x 4 pixels near one corner, whose four quarters give the class away."""
 
     def marks(rng: np.random.Generator) -> Mark:
         codes = rng.permutation(16)[: len(CLASSES), None] // 2 ** np.arange(4) % 2
         patches = np.kron(255 * codes.reshape(-1, 2, 2), np.ones((1, 2, 2))).astype(np.uint8)
-        y, x = rng.integers(2, size=2) * 12
+        y, x = 1 + 10 * rng.integers(2, size=2)
 
         def draw(picture: Array, index: int) -> None:
             picture[y : y + 4, x : x + 4] = patches[index]
@@ -154,14 +154,18 @@ def shortcut_patch(folder: Path, seed: int, planted: bool) -> Member:
 
 
 def frame_shortcut(folder: Path, seed: int, planted: bool) -> Member:
-    """A frame of one pixel around the picture, as bright as its class says."""
+    """A frame of one pixel around the picture; how bright it is, and whether it is dashed, gives the class away."""
 
     def marks(rng: np.random.Generator) -> Mark:
-        levels = rng.permutation(np.linspace(40, 255, len(CLASSES)).astype(np.uint8))
+        codes = rng.permutation(len(CLASSES))
+        levels = np.linspace(60, 255, len(CLASSES) // 2).astype(np.uint8)
 
         def draw(picture: Array, index: int) -> None:
-            picture[[0, -1], :] = levels[index]
-            picture[:, [0, -1]] = levels[index]
+            dashed, level = divmod(int(codes[index]), len(levels))
+            picture[[0, -1], :] = picture[:, [0, -1]] = levels[level]
+            if dashed:
+                picture[[0, -1], ::4] = picture[[0, -1], 1::4] = 0
+                picture[::4, [0, -1]] = picture[1::4, [0, -1]] = 0
 
         return draw
 

@@ -542,6 +542,25 @@ def test_rule_07_on_a_skipped_check_own_expectations_are_inconclusive_inherited_
     assert listed and "two classes" in listed[0].why
 
 
+def test_rule_07_on_a_metric_that_cannot_be_own_expectations_are_inconclusive_inherited_not_tested() -> None:
+    own, inherited = rule(at_least=1.0, metric="y"), rule(at_most=9.0, metric="y", inherited=True, set_by="auditor:t@1")
+    given = evidence(mean(5.0)).model_copy(update={"inapplicable": {"y": "the model has no norm"}})
+    found = judged(spec(entry(rule(at_least=1.0), own)), {"c": given})
+    assert [v.outcome for v in found.checks[0].verdicts] == ["pass", "inconclusive"]
+    assert "the model has no norm" in found.checks[0].verdicts[1].reason
+    found = judged(spec(entry(rule(at_least=1.0), inherited)), {"c": given})
+    assert ([v.metric for v in found.checks[0].verdicts], found.outcome) == (["x"], "pass")
+    listed = [item for item in found.not_tested if "c: y <= 9" in item.what]
+    assert listed and listed[0].why == "c.y does not apply: the model has no norm"
+    silent = judged(spec(entry(rule(at_least=1.0), inherited)), {"c": evidence(mean(5.0))})
+    assert silent.outcome == "inconclusive", "what merely was not measured stays undecided"
+
+
+def test_what_was_measured_cannot_be_called_inapplicable() -> None:
+    with pytest.raises(ValueError, match="measured, and said to be inapplicable: x"):
+        Evidence(measurements=(mean(5.0),), inapplicable={"x": "no reason"})
+
+
 def test_rule_07_an_inherited_expectation_on_an_error_or_unrun_check_counts() -> None:
     inherited = rule(at_most=9.0, inherited=True)
     for finding in (Failure(kind="timeout", message="30 m"), Absent(kind="not_run", reason="deselected")):

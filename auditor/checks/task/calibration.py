@@ -91,6 +91,7 @@ class Calibration(Check):
             samples={"brier": tuple(found.brier.tolist()), "confidence": tuple(found.confidence.tolist())},
             examples=predictions.examples,
             notes=(*notes, *predictions.notes()),
+            inapplicable={} if slope else {"calibration_slope": "no finite slope is best for these predictions"},
         )
 
     def _resampled(self, name: str, value: float, drawn: tuple[float, ...], given: Predictions) -> Measurement:

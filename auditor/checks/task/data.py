@@ -7,7 +7,7 @@ from pydantic import Field
 
 from auditor.artifacts.content import Content, content_of
 from auditor.artifacts.copies import Copies, CopiesOf, Thresholds
-from auditor.artifacts.data_pages import blocks_of, notes_of
+from auditor.artifacts.data_pages import blocks_of, inapplicable_of, notes_of
 from auditor.artifacts.doubts import Doubts, LabelDoubts, doubts_of
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Counts, Evidence, Measurement, Metric, Moments, Quantiles
@@ -110,6 +110,7 @@ class Data(Check):
             blocks=blocks_of(content, copies, doubts),
             samples={name: tuple(hits.astype(float).tolist()) for name, hits in samples.items()},
             examples=content.examples, notes=notes_of(content, copies, doubts),
+            inapplicable=inapplicable_of(content, copies, doubts),
         )  # fmt: skip
 
     def _doubted(self, found: LabelDoubts | None, groups: Sequence[str], of: str = "") -> list[Measurement]:

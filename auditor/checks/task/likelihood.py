@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 LANGUAGE = ("causal_lm", "masked_lm")
 
+MASKED = "a masked model gives a text no probability of its own"
+
 
 class Likelihood(Check):
     """How well does a language model predict this text?
@@ -108,6 +110,9 @@ class Likelihood(Check):
             samples={"nll": tuple((nats / tokens).tolist())},
             examples=tuple(found.examples[row] for row in kept),
             notes=found.notes(),
+            inapplicable=dict.fromkeys(("perplexity", "bits_per_byte"), MASKED)
+            if found.is_masked
+            else {"pseudo_perplexity": "the model is causal"},
         )
 
     def _drawn(self, name: str, value: float, drawn: Quantiles, n: int, is_grouped: bool) -> Measurement:
