@@ -62,16 +62,21 @@ def _map(found: Attended, at: int, name: str) -> AnyBlock:
 
 def silenced(found: Attended) -> Table:
     """The heads that were silenced, by what that did on the half on which they were chosen."""
-    first, other = found.effect[found.first].mean(axis=0), found.effect[~found.first].mean(axis=0)
-    expected = found.first_order[found.first].mean(axis=0)
-    order = sorted(range(len(found.silenced)), key=lambda at: -first[at])[:MAX_ROWS]
+    halves = (found.first_order[:, list(found.silenced)], found.first), (found.effect, found.first)
+    columns = [_means(values, half) for values, half in (*halves, (found.effect, ~found.first))]
+    order = sorted(range(len(found.silenced)), key=lambda at: -(columns[1][at] or 0))[:MAX_ROWS]
     return Table(
         title="Heads silenced", columns=("head", "expected, half A", "fall, half A", "fall, half B"),
         reading="How far the explained score falls, on average, when what a head hands on is set to zero; expected: to "
         "first order, from the gradient. Heads were chosen on half A; what half B shows was not chosen.",
-        rows=tuple((found.head(found.silenced[at]), float(expected[found.silenced[at]]), float(first[at]),
-                    float(other[at])) for at in order),
+        rows=tuple((found.head(found.silenced[at]), *(column[at] for column in columns)) for at in order),
     )  # fmt: skip
+
+
+def _means(values: "NDArray[Any]", half: "NDArray[Any]") -> list[float | None]:
+    """The mean of each column over half of the examples; None where one example alone left that half empty."""
+    kept = values[half]
+    return [float(value) for value in kept.mean(axis=0)] if len(kept) else [None] * values.shape[1]
 
 
 def order_of_layers(found: Attended) -> Text:

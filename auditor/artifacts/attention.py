@@ -111,7 +111,8 @@ class AttentionNeed(Asking[Attended]):
         n = len(explained.targets)
         chosen, _ = halves(explained.groups or np.arange(n), seed)
         first = np.isin(np.arange(n), chosen)
-        strength = np.abs(gathering.column("first_order")[first]).mean(axis=0)  # of one sign in one example, not in all
+        seen = first if first.any() else ~first  # one example alone has no half
+        strength = np.abs(gathering.column("first_order")[seen]).mean(axis=0)  # of one sign in one example, not in all
         order = np.argsort(-strength, kind="stable")
         kept = tuple(int(column) for column in order[: self.strongest])
         batches = ((inputs, targets) for inputs, targets, _ in self.each(upstream))

@@ -1,11 +1,12 @@
 """Drawn maps: the first maps of a method as its inputs ask for: overlays, coloured tokens, or bars of columns."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from auditor.artifacts.attributions import Attributions
 from auditor.artifacts.pictures import overlays
 from auditor.blocks import MAX_ROWS, AnyBlock, Bar, Bars, TokenMap, Tokens
-from auditor.statistics import moments, t_interval
+from auditor.statistics import grouped, moments, t_interval
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,13 @@ def drawn(maps: Attributions, words: Wording) -> AnyBlock:
         return TokenMap(title=words.title, reading=words.tokens, texts=texts, signed=words.signed)
     flat = maps.maps.reshape(len(maps.maps), -1).T
     columns = sorted(enumerate(flat), key=lambda pair: -abs(pair[1]).mean())[:MAX_ROWS]
-    bars = tuple(_bar(maps.explained.column(index), values.tolist()) for index, values in columns)
+    groups = maps.explained.groups
+    bars = tuple(_bar(maps.explained.column(index), values.tolist(), groups) for index, values in columns)
     reading = f"{words.value.capitalize()} of each column over the examples, with a 95% interval; the strongest first."
     return Bars(title=words.title, reading=reading, x_label=words.value, bars=bars)
 
 
-def _bar(label: str, values: list[float]) -> Bar:
-    mean, sd, n = moments(values)
+def _bar(label: str, values: list[float], groups: Sequence[str]) -> Bar:
+    mean, sd, n = grouped(values, groups) if groups else moments(values)
     low, high = t_interval(mean, sd, n, 0.95) if n > 1 else (None, None)
     return Bar(label=label, value=mean, low=low, high=high)

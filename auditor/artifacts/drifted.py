@@ -1,5 +1,6 @@
 """Drifted: the figures of drift: maps before and after, how alike they are beside the floor, and blocks."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from auditor.artifacts.drift import Drift, Drifts
@@ -89,7 +90,7 @@ def words(method: str) -> str:
 
 def by_block(alike: Alike, other: str) -> Lines:
     """CKA of each block with its 95% interval, and the same model's under noise."""
-    lines = (_line(f"against {other}", alike.moved), _line("the same, noise", alike.floor))
+    lines = (_line(f"against {other}", alike.moved, alike.groups), _line("the same, noise", alike.floor, alike.groups))
     names = f"Block 1 is {alike.layers[0]}, block {len(alike.layers)} is {alike.layers[-1]}."
     return Lines(
         title=f"Representation by block, against {other}", x_label="block", y_label="CKA", lines=lines,
@@ -97,8 +98,9 @@ def by_block(alike: Alike, other: str) -> Lines:
     )  # fmt: skip
 
 
-def _line(label: str, values: "Floats") -> Line:
-    each = [moments(column) for column in values]
-    low, high = zip(*(t_interval(*found, 0.95) for found in each), strict=True)
+def _line(label: str, values: "Floats", groups: Sequence[str]) -> Line:
+    each = [grouped(column.tolist(), groups) if groups else moments(column) for column in values]
+    known = all(n > 1 for _, _, n in each)
+    low, high = zip(*(t_interval(*found, 0.95) for found in each), strict=True) if known else ((), ())
     return Line(label=label, x=tuple(float(at + 1) for at in range(len(each))), y=tuple(found[0] for found in each),
                 low=low, high=high)  # fmt: skip

@@ -34,7 +34,8 @@ class Coalesced:
 
 @dataclass(frozen=True)
 class Tangents:
-    """R2 of the tangent, float64 [n, radii], at RADII, NaN where the score did not vary; and how far it holds."""
+    """R2 of the tangent, float64 [n, radii], at RADII, NaN where the score did not vary; and how far it holds,
+    NaN where it never varied."""
 
     r2: "Floats"
     radius: "Floats"
@@ -131,7 +132,8 @@ class TangentsNeed(Asking[Tangents]):
             for inputs, targets, context in self.each(upstream, apart=False)
         ]
         r2 = np.concatenate(found)
-        return Tangents(r2, largest_radius(np.nan_to_num(r2, nan=-np.inf), RADII), upstream["explained"])
+        radius = largest_radius(np.nan_to_num(r2, nan=-np.inf), RADII)
+        return Tangents(r2, np.where(np.isnan(r2).all(axis=1), np.nan, radius), upstream["explained"])
 
 
 def _on_parts(fits: Any, removal: Any) -> Any:

@@ -35,7 +35,8 @@ class Coalitions:
     @property
     def weights(self) -> Floats:
         """How much each set counts."""
-        distance = 1 - np.sqrt(self.kept.mean(axis=1))
+        kept = self.kept.sum(axis=1) / max(1, self.kept.shape[1])  # a text may have no part that can be removed
+        distance = 1 - np.sqrt(kept)
         found: Floats = np.exp(-(distance**2) / WIDTH**2)
         return found
 

@@ -1,5 +1,6 @@
 """interpretability.attention on models that learned something in a second: healthy, collapsed, fused, windowed."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,8 @@ def test_the_interval_of_collapse_holds_layers_near_the_line() -> None:
     one_head_alive[:, 0] = high[:, 0]
     found, surely, possibly = collapsed_layers([low, near, high, one_head_alive])
     assert (surely, possibly) == (1, 2) and found in (1, 2)
-    assert collapsed_layers([low, high], [f"g{row // 4}" for row in range(40)])[1:] == (1, 1)
+    assert collapsed_layers([low, high], [f"g{row // 4}" for row in range(40)])[1:] == (0, 2), "10 groups are too few"
+    assert collapsed_layers([low[:29], high[:29]]) == (1, 0, 2)
     assert collapsed_layers([low[:1]])[1:] == (0, 1)
 
 
@@ -186,3 +188,13 @@ def test_language_models_and_encoders_are_looked_at_too(language: Path, name: st
     assert found.heads == (2, 2) and found.effect.shape == (6, 2) and found.effect.any()
     assert any("too few tokens" in note for note in evidence.notes) == found.causal
     assert get(evidence, "collapsed_layers").n == int(found.usable.sum())
+
+
+def test_one_example_alone_is_described_and_decides_nothing(reader: Any, tmp_path: Path) -> None:
+    subject = saved_texts(tmp_path, reader)
+    need = Attention(rows=4).needs(subject)["found"]
+    evidence = Attention().measure(found=made(replace(need, rows=1), tmp_path))
+    assert get(evidence, "collapsed_layers").distribution == Enclosure(low=0, high=2)
+    assert not [each for each in evidence.measurements if each.name == "head_effect"]
+    (table,) = (block for block in evidence.blocks if getattr(block, "title", "") == "Heads silenced")
+    assert table.rows and all(None in row for row in table.rows)

@@ -13,7 +13,7 @@ from auditor.blocks import Line, Lines
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Evidence, Measurement, Metric
 from auditor.needs import Need
-from auditor.statistics import moments, t_interval
+from auditor.statistics import grouped, moments, t_interval
 from auditor.subject import Subject
 
 if TYPE_CHECKING:
@@ -92,8 +92,11 @@ class LocalLinear(Check):
             blocks = (drawn(found.maps, WORDING),)  # type: ignore[assignment]  # another block
         parts = [self._averaged(name, column, explained.groups) for name, column in columns.items()]
         notes = found.explained.notes() if isinstance(found, Tangents) else found.maps.notes()
+        whole = {name: column for name, column in columns.items() if not (column != column).any()}
         return Evidence(
             measurements=tuple(one for one, _ in parts if one is not None), blocks=blocks,
+            samples={name: tuple(column.tolist()) for name, column in whole.items()},
+            examples=explained.examples if whole else (),
             notes=(*(note for _, lost in parts for note in lost), *notes),
         )  # fmt: skip
 
@@ -111,9 +114,12 @@ class LocalLinear(Check):
 
 
 def _reach(found: Tangents) -> Lines:
-    kept = [row for row in found.r2 if row[0] == row[0]]
-    stages = [moments([float(row[place]) for row in kept]) for place in range(len(RADII))] if kept else []
-    low, high = zip(*(t_interval(*stage, 0.95) for stage in stages), strict=True) if len(kept) > 1 else ((), ())
+    kept = [place for place, row in enumerate(found.r2.tolist()) if all(value == value for value in row)]
+    groups = [found.explained.groups[place] for place in kept] if found.explained.groups else ()
+    columns = [found.r2[kept, place].tolist() for place in range(len(RADII))] if kept else []
+    stages = [grouped(column, groups) if groups else moments(column) for column in columns]
+    several = bool(stages) and stages[0][2] > 1
+    low, high = zip(*(t_interval(*stage, 0.95) for stage in stages), strict=True) if several else ((), ())
     y = tuple(mean for mean, _, _ in stages)
     return Lines(
         title="How far the tangent reaches", x_label="size of the step (standard deviations)", y_label="R2", x_log=True,

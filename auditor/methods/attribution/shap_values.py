@@ -79,7 +79,7 @@ class Shap:
         own = removal.own[row].cpu().numpy()
         players = int(own.sum())
         if players < 2:
-            none, whole = game(np.array([[False] * players, [True] * players]))
+            none, whole = game(np.stack([np.zeros(players, dtype=bool), np.ones(players, dtype=bool)]))
             return np.full(players, whole - none), float(none)
         if self._enumerates(removal, players):
             return exact_values(game, players)

@@ -37,3 +37,16 @@ def test_what_does_not_vary_is_left_out_and_counted() -> None:
         found=Tangents(np.full((4, len(RADII)), np.nan), np.full(4, np.nan), explained)
     )
     assert not found.measurements and "4 of 4 examples" in found.notes[0]
+
+
+def test_bands_and_columns_are_those_of_the_groups_and_examples() -> None:
+    index, r2 = np.zeros(40, np.int64), np.random.default_rng(0).uniform(0.9, 1, (40, len(RADII)))
+    names, radius = tuple(f"{row:064x}" for row in range(40)), np.linspace(0.01, 0.2, 40)
+    widths = []
+    for groups in ((), tuple(f"g{row // 10}" for row in range(40)), ("g",) * 40):
+        explained = Explained(index, index, index, np.ones(40, np.float32), names, groups, classes=("x", "y"))
+        found = LocalLinear(kind="tangent").measure(found=Tangents(r2, radius, explained))
+        assert found.samples["radius_90"] == tuple(radius.tolist()) and found.examples == names
+        (line,) = found.blocks[0].lines
+        widths.append(line.high[0] - line.low[0] if line.low else None)
+    assert widths[1] > widths[0] and widths[2] is None

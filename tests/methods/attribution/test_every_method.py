@@ -49,3 +49,13 @@ def test_an_unknown_method_lists_those_there_are() -> None:
     with pytest.raises(UsageError) as error:
         method_of("saliancy")
     assert "saliency" in error.value.hint
+
+
+@pytest.mark.parametrize("name", ["occlusion", "rise", "shap", "lime", "integrated_gradients", "random"])
+def test_a_text_of_special_tokens_alone_has_an_empty_map(name: str) -> None:
+    """Nothing in it can be taken away; the text beside it is explained as ever."""
+    inputs = {"input_ids": torch.tensor([[1, 2, 0, 0], [1, 5, 9, 2]]),
+              "attention_mask": torch.tensor([[1, 1, 0, 0], [1, 1, 1, 1]])}  # fmt: skip
+    found = explain(name, reader(), inputs, torch.tensor([0, 1]), CONTEXT).values
+    assert torch.isfinite(found).all() and found[1, 1:3].any() and not found[0, 2:].any()
+    assert name == "random" or not found[0].any()
