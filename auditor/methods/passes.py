@@ -66,15 +66,23 @@ class Pass:
 class _Kept:
     """Outputs kept by hooks: of the named layers, and of the running candidate for "auto" (name and tensor).
 
-    rows: examples of the batch. extents: of each kept output. grid: of the last spatial output. like: where units are.
+    rows: examples of the batch. safe: the candidate that is kept as a named layer is, "" for none. version: of the
+    candidate's values when it was kept. extents: of each kept output. grid: of the last spatial output. like: where
+    units are.
     """
 
     outputs: dict[str, Tensor] = field(default_factory=dict)
     rows: int = 0
+    safe: str = ""
+    version: int = 0
     extents: dict[str, Extent | None] = field(default_factory=dict)
     auto: tuple[str, Tensor] | None = None
     grid: tuple[int, int] | None = None
     like: Like = (1, 0)
+
+    def overwritten(self) -> str:
+        """The layer of "auto" if something changed its output in place after it was kept, else ""."""
+        return self.auto[0] if self.auto is not None and self.auto[1]._version != self.version else ""
 
     def maps(self, name: str, tensor: Tensor) -> Tensor:
         """A layer's output, or its gradient, as [n, units, rows, columns] where it has spatial extent."""
@@ -125,15 +133,15 @@ def run_pass(
     leaf: the tensor requiring gradients inside `inputs` (or `inputs` itself) where the input gradient is taken.
 
     Gradients come from torch.autograd.grad on the outputs that hooks kept, and the network goes on with a clone of
-    each, so an in-place ReLU behind a layer cannot overwrite what is kept. Nothing is left on the module: no hook,
-    no .grad. Of a layer that runs several times the last run is kept. A layer that ran without a tensor of its own,
-    or an "auto" without spatial extent, is in `missing`.
+    each, so an in-place ReLU behind a layer cannot overwrite what is kept. Candidates for "auto" are nearly all
+    layers and are not cloned: if the last of them was overwritten, the forward runs again with a clone of that one.
+    Nothing is left on the module: no hook, no .grad. Of a layer that runs several times the last run is kept. A layer
+    that ran without a tensor of its own, or an "auto" without spatial extent, is in `missing`.
     """
-    kept = _Kept(rows=len(next(iter(inputs.values())) if isinstance(inputs, Mapping) else inputs))
-    watching = watched(module, wants.units, inputs)
-    with torch.set_grad_enabled(wants.backward), watching as units, _hooks(module, wants.layers, kept):
-        logits = forward(leaf.clone() if leaf is not None and inputs is leaf else inputs)
-        targets = choose(logits.detach())
+    kept, logits, units = _watched_forward(module, forward, inputs, wants, leaf)
+    if kept.overwritten():
+        kept, logits, units = _watched_forward(module, forward, inputs, wants, leaf, kept.overwritten())
+    targets = choose(logits.detach())
     layers, missing = _resolve(wants.layers, kept)
     asked = sorted(wants.gradients & layers.keys())
     points = [kept.outputs[name] for name in asked]
@@ -153,6 +161,22 @@ def run_pass(
         missing=missing,
         units=units,
     )
+
+
+def _watched_forward(
+    module: nn.Module,
+    forward: Callable[[Any], Tensor],
+    inputs: Any,
+    wants: Wants,
+    leaf: Tensor | None,
+    safe: str = "",
+) -> tuple[_Kept, Tensor, Mapping[str, Mapping[str, Seen]]]:
+    """What hooks kept, the logits, and what the units did. safe: see _Kept."""
+    kept = _Kept(rows=len(next(iter(inputs.values())) if isinstance(inputs, Mapping) else inputs), safe=safe)
+    watching = watched(module, wants.units, inputs)
+    with torch.set_grad_enabled(wants.backward), watching as units, _hooks(module, wants.layers, kept):
+        logits = forward(leaf.clone() if leaf is not None and inputs is leaf else inputs)
+    return kept, logits, units
 
 
 def _gradients(logits: Tensor, targets: Tensor, points: list[Tensor]) -> tuple[Tensor, ...]:
@@ -209,7 +233,9 @@ def _keeper(name: str, kept: _Kept, layers: frozenset[str]) -> Callable[[nn.Modu
         if name in layers:
             kept.outputs[name], kept.extents[name] = own, extent
         if candidate:
-            kept.auto, kept.extents[AUTO] = (name, own), extent
+            kept.auto, kept.extents[AUTO], kept.version = (name, own), extent, own._version
+        if own is first and name not in layers and name != kept.safe:
+            return output
         return (own.clone(), *output[1:]) if isinstance(output, tuple) else own.clone()
 
     return hook

@@ -157,3 +157,40 @@ def test_numbers_that_are_not_finite_are_refused() -> None:
         grad_cam(nan, nan)
     with pytest.raises(ValueError, match="channels x height x width"):
         grad_cam(torch.zeros(1, 4), torch.zeros(1, 4))
+
+
+class Overwriting(nn.Module):
+    """Its last layer with spatial extent is changed in place, as a DenseNet's is; it counts its forwards."""
+
+    def __init__(self, inplace: bool) -> None:
+        super().__init__()
+        torch.manual_seed(3)
+        self.features, self.head, self.inplace, self.forwards = nn.Conv2d(3, 4, 3), nn.Linear(4, 3), inplace, 0
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        self.forwards += 1
+        found = nn.functional.relu(self.features(pictures), inplace=self.inplace)
+        return self.head(found.mean(dim=(2, 3)))
+
+
+def test_auto_keeps_what_the_layer_gave_where_the_next_one_overwrites_it(pictures: Tensor) -> None:
+    plain, overwriting = Overwriting(inplace=False), Overwriting(inplace=True)
+    want, found = passed(plain, pictures, "features"), passed(overwriting, pictures, AUTO)
+    assert found.layers[AUTO] == "features"
+    assert bool((found.activations[AUTO] < 0).any())
+    assert torch.equal(found.activations[AUTO], want.activations["features"])
+    assert torch.equal(found.gradients[AUTO], want.gradients["features"])
+    assert torch.equal(found.logits, want.logits)
+    assert (plain.forwards, overwriting.forwards) == (1, 2)
+
+
+def test_auto_clones_nothing_where_nothing_is_overwritten(resnet: nn.Module, pictures: Tensor) -> None:
+    forwards = []
+    handle = resnet.register_forward_hook(lambda *_: forwards.append(1))
+    want, found = passed(resnet, pictures, "layer4"), passed(resnet, pictures, AUTO)
+    handle.remove()
+    assert len(forwards) == 2
+    assert found.layers[AUTO] == "layer4"
+    assert torch.equal(found.gradients[AUTO], want.gradients["layer4"])
+    assert found.input_gradient is not None and want.input_gradient is not None
+    assert torch.equal(found.input_gradient, want.input_gradient)
