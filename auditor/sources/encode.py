@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     import numpy as np
     import torch
 
+RELATIVE = ("XLNet", "Cpm")
+"""Tokenizers of models that are padded on the left, and do not count positions from there."""
+
 
 class Encoder(Protocol):
     """Raw examples to model inputs (on the CPU), and one raw example to what can be shown of it."""
@@ -54,9 +57,10 @@ class Pictures:
 class Texts:
     """Texts through the model's own tokenizer, cut at max_length and padded to the longest of the batch.
 
-    A causal model is read at its last own token, and padded on the right, whatever its tokenizer says: on the left,
-    padding shifts the positions, and a text's logits would depend on its neighbours in the batch. A masked model is
-    read at the text's first mask, or at its last own token that is not special, which then becomes the mask.
+    Texts are padded on the right, whatever their tokenizer says: on the left, padding shifts the positions, and a
+    text's logits would depend on its neighbours in the batch. (XLNet's positions are relative, and its head reads the
+    last place: it keeps its left.) A causal model is read at its last own token; a masked model at the text's first
+    mask, or at its last own token that is not special, which then becomes the mask.
     """
 
     tokenizer: Any
@@ -67,7 +71,7 @@ class Texts:
         """Let texts be padded: by the end token where the tokenizer has no other, since padding is never read."""
         if self.tokenizer.pad_token is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token or self.tokenizer.unk_token
-        if self.task == "causal_lm":
+        if not type(self.tokenizer).__name__.startswith(RELATIVE):
             self.tokenizer.padding_side = "right"
 
     def encode(self, raws: Sequence[str]) -> "dict[str, torch.Tensor]":
@@ -107,7 +111,8 @@ class Texts:
     @property
     def special_ids(self) -> list[int]:
         """The ids of the tokens that are put around texts: start, end, separator, padding."""
-        names = ("bos", "eos", "sep", "cls", "pad")
+        names = ["bos", "eos", "sep", "cls"]
+        names += ["pad"] * (self.tokenizer.pad_token != self.tokenizer.unk_token)  # unknown words are no padding
         ids = (getattr(self.tokenizer, f"{name}_token_id", None) for name in names)
         return sorted({each for each in ids if each is not None})
 

@@ -16,7 +16,7 @@ from auditor.sources.models.readout import pooled
 from auditor.spec.model import ModelEntry
 from auditor.subject import DataRef, ModelRef
 from tests.sources.conftest import edit_json
-from tests.tiny import save_all
+from tests.tiny import WORDS, save_all, word_level
 
 TEXTS = ["a good film", "bad", "the very very good film a", "very bad films"]
 
@@ -75,6 +75,30 @@ def test_a_causal_model_is_read_at_the_last_own_token_whatever_its_neighbours(ne
         alone = model.module(input_ids=ids).logits[0, -1]
         torch.testing.assert_close(model.logits(batch)[row], alone, rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(model.token_logits(batch)[2, 5], model.logits(batch)[2], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("padding", [None, 0, 3])
+def test_a_decoder_with_a_classification_head_reads_each_text_as_if_alone(tmp_path: Path, padding: int | None) -> None:
+    """Its head reads the last token that is not config.json's padding; the tokenizer names none, and pads left."""
+    import transformers as hf
+
+    torch.manual_seed(0)
+    config = hf.GPT2Config(vocab_size=len(WORDS), n_embd=16, n_layer=2, n_head=2, n_positions=16, bos_token_id=None,
+                           eos_token_id=3, pad_token_id=padding, num_labels=2)  # fmt: skip
+    hf.GPT2ForSequenceClassification(config).save_pretrained(tmp_path / "net")
+    word_level({word: index for index, word in enumerate(WORDS)}, "left").save_pretrained(tmp_path / "net")
+    model, encoder = loaded(tmp_path, "net")
+    batch = model.logits(encoder.encode(TEXTS))
+    for row, text in enumerate(TEXTS):
+        torch.testing.assert_close(batch[row], model.logits(encoder.encode([text]))[0], rtol=1e-5, atol=1e-6)
+    unpadded = model.module(input_ids=encoder.encode(TEXTS[:1])["input_ids"]).logits[0]
+    torch.testing.assert_close(batch[0], unpadded, rtol=1e-5, atol=1e-6)
+
+
+def test_unknown_words_are_no_padding_where_nothing_else_pads(nets: Path) -> None:
+    tokenizer = loaded(nets, "gpt")[1].tokenizer
+    tokenizer.eos_token, tokenizer.pad_token = None, None
+    assert Texts(tokenizer, 8, "causal_lm").special_ids == [] and tokenizer.pad_token == "[UNK]"
 
 
 def test_left_padding_is_read_at_the_last_own_token_too(nets: Path) -> None:

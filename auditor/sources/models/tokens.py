@@ -57,7 +57,11 @@ def _window(config: dict[str, Any], settings: dict[str, Any], options: Transform
 
 
 def tokenizer_of(ref: ModelRef, root: Path) -> Any:
-    """The folder's own tokenizer, without remote code."""
+    """The folder's own tokenizer, without remote code; it pads with the token that the model takes for padding.
+
+    A decoder with a classification head reads the last token that is not config.json's `pad_token_id`: where the
+    tokenizer names no padding, it must be that one.
+    """
     from transformers import AutoTokenizer
 
     where: Where = ("models", ref.name, "path")
@@ -66,4 +70,15 @@ def tokenizer_of(ref: ModelRef, root: Path) -> Any:
         if file.path.rsplit("/", 1)[-1] in TOKENIZER:
             verify(file, file_sha256(root / expand(file.path)), where)
     folder = named(root, options.path, where, "folder")
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    if tokenizer.pad_token is None:
+        said = read_config(folder / "config.json", where).get("pad_token_id")
+        known = isinstance(said, int) and 0 <= said < len(tokenizer)
+        tokenizer.pad_token = tokenizer.convert_ids_to_tokens(said) if known else _end(tokenizer)
+    return tokenizer
+
+
+def _end(tokenizer: Any) -> str | None:
+    """The token that stands for padding where neither tokenizer nor model names one: it is never read."""
+    found: str | None = tokenizer.eos_token or tokenizer.unk_token
+    return found

@@ -12,7 +12,7 @@ from auditor.sources.models.header import Shape, read_header
 from auditor.sources.models.loaded import LoadedModel, ready
 from auditor.sources.models.processor import steps_of
 from auditor.sources.models.tasks import CONFIG, classes_of, kind_of, outputs_of
-from auditor.sources.models.tokens import TOKENIZER, tokens_of
+from auditor.sources.models.tokens import TOKENIZER, tokenizer_of, tokens_of
 from auditor.sources.paths import Where, below, dotted, inside, named
 from auditor.sources.steps import assumed, assumptions, overridden
 from auditor.spec.model import ModelEntry
@@ -92,6 +92,8 @@ def build(ref: ModelRef, root: Path) -> torch.nn.Module:
         **_without_pooler(cls, ref, state),
     )  # fmt: skip
     _complete(report, ref, where)
+    if ref.modality == "text" and ref.task in ("classification", "regression"):
+        module.config.pad_token_id = tokenizer_of(ref, root).pad_token_id  # a decoder's head reads the token before it
     built: torch.nn.Module = module
     return built
 
