@@ -107,6 +107,9 @@ def test_hostile_json_lines(tmp_path: Path) -> None:
     assert [left.reason.split(":")[0] for left in dataset.left_out] == [
         "the key 'x' stands twice", "not JSON", "column 'x'",
     ]  # fmt: skip
+    path.write_text('{"x": "a"}\n{"x": "half a character \\ud800"}\n')
+    (left,) = data.load(described(tmp_path, "jsonl", path="t.jsonl", text="x"), tmp_path).left_out
+    assert left.name == "t.jsonl:2" and "no sound text, surrogates not allowed at character 18" in left.reason
     path.write_bytes(b'{"x": 1}\n' + b" " * (17 << 20))
     with pytest.raises(SourceError, match=r"t\.jsonl:2 is longer than 16 MiB"):
         described(tmp_path, "jsonl", path="t.jsonl")

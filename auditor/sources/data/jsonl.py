@@ -88,12 +88,20 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def _encodable(text: str, column: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:  # JSON can write half a character: "\\ud800"
+        raise BadRow(f"column {column!r}: no sound text, {error.reason} at character {error.start + 1}") from error
+    return text
+
+
 def _text(held: dict[str, Any], column: str) -> str:
     """A text, number or truth value as text; nothing else is a value of a table."""
     value = held.get(column)
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str | int | float):
-        return str(value)
+        return _encodable(str(value), column)
     what = "null" if value is None and column in held else "nothing" if value is None else type(value).__name__
     raise BadRow(f"column {column!r}: expected a text or a number, found {what}")
