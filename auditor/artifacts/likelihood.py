@@ -1,7 +1,7 @@
 """Likelihood: the loss of a language model on each token of each text, gathered by document and by place."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from auditor.artifacts.roots import Batches, Model
@@ -24,7 +24,8 @@ class Likelihoods:
 
     nats: float64 [n], the losses summed; tokens: int64 [n], how many were scored; bytes: int64 [n], UTF-8 bytes of the
     text from its first scored token on. document, place, loss: each scored token's document, its place there, and its
-    loss. window and stride: tokens read at once, and how far windows move on in longer documents.
+    loss. window and stride: tokens read at once, and how far windows move on in longer documents. unknown: scored
+    tokens that stand for whatever the vocabulary lacks.
     """
 
     nats: "NDArray[np.float64]"
@@ -39,12 +40,18 @@ class Likelihoods:
     stride: int
     is_masked: bool = False
     remarks: tuple[str, ...] = ()
+    unknown: int = 0
 
     def notes(self) -> tuple[str, ...]:
         """How the texts were read, and what could not be."""
         silent = int((self.tokens == 0).sum())
         said = [f"Windows of {self.window} tokens, {self.stride} apart; {int(self.tokens.sum()):,} tokens scored."]
         said += [f"{silent} of {len(self.tokens):,} documents hold no token that could be scored."] if silent else []
+        if self.unknown:
+            said.append(
+                f"{self.unknown:,} of the {int(self.tokens.sum()):,} scored tokens are the unknown token: that "
+                "something unknown stood there is predicted, not what, so all numbers are too low."
+            )
         return (*said, *self.remarks)
 
     def by_place(self) -> Lines:
@@ -74,6 +81,7 @@ class Likelihoods:
 class LikelihoodNeed(Derived[Likelihoods]):
     """The losses on the first `rows` texts. stride: None is half the window; masked: tokens a document, masked LMs."""
 
+    version: ClassVar[int] = 2
     artifact: ClassVar[type] = Likelihoods
     model: Model
     batches: Batches
@@ -122,7 +130,8 @@ class LikelihoodNeed(Derived[Likelihoods]):
         else:
             found = causal(logits, documents, window, stride, model.ref.outputs, most)
         owner, place, nats = (column.numpy() for column in found.columns())
-        return self._gathered(loader, places, owner, place, nats, sizes, window, stride)
+        gathered = self._gathered(loader, places, owner, place, nats, sizes, window, stride)
+        return replace(gathered, unknown=_unknown(encoder.tokenizer, documents, owner, place))
 
     def _gathered(
         self, loader: Any, places: Any, owner: Any, place: Any, nats: Any, sizes: list[int], window: int, stride: int
@@ -160,6 +169,14 @@ def _asking(model: Any) -> "Callable[[Any, Any], Any]":
         return model.token_logits({"input_ids": ids.to(model.device), "attention_mask": mask.to(model.device)})
 
     return logits
+
+
+def _unknown(tokenizer: Any, documents: list[Any], owner: Any, place: Any) -> int:
+    """How many of the scored tokens are the unknown token, where it is a token of its own."""
+    unknown = tokenizer.unk_token_id
+    if unknown is None or unknown in (tokenizer.bos_token_id, tokenizer.eos_token_id):
+        return 0
+    return sum(int(documents[row].ids[at]) == unknown for row, at in zip(owner.tolist(), place.tolist(), strict=True))
 
 
 def _document(encoder: Any, text: str) -> tuple[Any, int]:

@@ -85,7 +85,8 @@ def causal(
     Documents longer than the window are read in windows that overlap (see `windows`). Jelinek et al. (1977).
     """
     found = Losses()
-    parts = [each for index, one in enumerate(documents) for each in windows(index, len(one.ids), window, stride)]
+    parts = [each for index, one in enumerate(documents) for each in windows(index, len(one.ids), window, stride)
+             if one.scored[max(each.fresh, each.start + 1) : each.stop].any()]  # fmt: skip
     for part in _batches(_sorted([(each, each.fresh) for each in parts]), batch, vocabulary):
         rows = [documents[each.document].ids[each.start : each.stop] for each, _ in part]
         ids, mask = padded(rows)

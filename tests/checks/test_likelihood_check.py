@@ -137,6 +137,22 @@ def test_texts_of_one_token_are_left_out_and_counted(root: Path) -> None:
         found_of(root, Likelihood(), "gpt", "single")
 
 
+def test_empty_texts_are_counted_and_unknown_words_are_said_to_be_unknown(root: Path) -> None:
+    lines = ["text,label", "a good film,x", ",x", '"  ",y', "very bad bad,y", "zzz qqq film,y"]
+    (root / "odd.csv").write_text("\n".join(lines) + "\n")
+    entry = DataEntry(name="d", source="csv", options={"path": "odd.csv", "text": "text", "label": "label"})
+    for batch_size in (1, 8):
+        plain = subject(root, "gpt", "films")
+        data_ref = labels.match(plain.model, data.describe(entry, root))
+        runtime = Runtime(batch_size=batch_size)
+        need: Any = Likelihood().needs(plain.model_copy(update={"data": data_ref, "runtime": runtime}))["found"]
+        found = need.build(model=need.model.load(root), batches=need.batches.load(root))
+        assert sorted(found.tokens.tolist()) == [0, 0, 2, 2, 2] and np.isfinite(found.nats).all()
+        said = Likelihood().measure(found=found, seed=1).notes
+        assert any("2 of 5 documents hold no token" in note for note in said)
+        assert any(note.startswith("1 of the 6 scored tokens are the unknown token") for note in said)
+
+
 def test_groups_are_the_unit_where_there_are_some(root: Path) -> None:
     found = found_of(root, Likelihood(), "net", "real")[0]
     grouped = Likelihoods(**{**vars(found), "groups": tuple(f"g{row // 4}" for row in range(40))})
