@@ -74,7 +74,7 @@ def tokenizer_of(ref: ModelRef, root: Path) -> Any:
     if tokenizer.pad_token is None:
         said = read_config(folder / "config.json", where).get("pad_token_id")
         known = isinstance(said, int) and 0 <= said < len(tokenizer)
-        tokenizer.pad_token = tokenizer.convert_ids_to_tokens(said) if known else _end(tokenizer)
+        tokenizer.pad_token = tokenizer.convert_ids_to_tokens(int(said or 0)) if known else _end(tokenizer)
     return tokenizer
 
 
