@@ -12,6 +12,8 @@ Floats = NDArray[np.floating[Any]]
 Ints = NDArray[np.integer[Any]]
 
 EXACT = 200_000
+BLOCK = 2**20
+"""Logits taken at once, so that many rows of many classes need little memory."""
 
 
 def log_softmax(logits: Floats) -> NDArray[np.float64]:
@@ -19,6 +21,26 @@ def log_softmax(logits: Floats) -> NDArray[np.float64]:
     shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
     found: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     return found
+
+
+def log_softmax_at(logits: Floats, columns: Ints) -> NDArray[np.float64]:
+    """log softmax at one column of each row [n]: the numbers of log_softmax, in little memory.
+
+    >>> bool((log_softmax_at(np.eye(2), np.array([1, 1])) == log_softmax(np.eye(2))[:, 1]).all())
+    True
+    """
+    most, rest = normalizers(logits)
+    return np.take_along_axis(logits, columns[:, None].astype(np.int64), axis=1)[:, 0] - most - rest
+
+
+def normalizers(logits: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """max(z) and log sum exp(z - max(z)) of each row [n]; log softmax is z minus the one, then minus the other."""
+    most, rest = logits.max(axis=1).astype(np.float64), np.empty(len(logits))
+    size = max(1, BLOCK // max(1, logits.shape[1]))
+    for start in range(0, len(logits), size):
+        part = slice(start, start + size)
+        rest[part] = np.log(np.exp(logits[part].astype(np.float64) - most[part, None]).sum(axis=1))
+    return most, rest
 
 
 def ranks_of_label(logits: Floats, labels: Ints) -> NDArray[np.int64]:
@@ -113,12 +135,15 @@ class Scores:
 
     @cached_property
     def _influence(self) -> tuple[float, NDArray[np.float64]]:
-        ranking, total = self._ranking, np.zeros(len(self.labels))
+        total, n = np.zeros(len(self.labels)), len(self.labels)
+        most, rest = normalizers(self.logits)
         areas = []
-        for order, first, last, inside in zip(*ranking.columns, strict=True):
-            own, n = int(inside.sum()), len(inside)
+        for column in np.unique(self.labels).tolist():  # one class at a time: all at once may not fit in memory
+            inside = self.labels == column
+            own = int(inside.sum())
             if own == n:
                 continue
+            order, first, last = (line[0] for line in _placed((self.logits[:, column] - most - rest)[None]))
             below = np.concatenate([[0], np.cumsum(inside[order])])
             mine = (below[first] + below[last]) / 2
             others = (first + last) / 2 - mine
@@ -148,15 +173,15 @@ class _Ranking:
     last: Ints
     inside: NDArray[np.bool_]
 
-    @property
-    def columns(self) -> tuple[NDArray[Any], ...]:
-        """All four, class by class."""
-        return self.order, self.first, self.last, self.inside
-
     @classmethod
     def of(cls, scores: NDArray[np.float64], inside: NDArray[np.bool_]) -> "_Ranking":
-        order = np.argsort(scores, axis=1, kind="stable")
-        lines = [(np.sort(line), line) for line in scores]
-        first = np.stack([np.searchsorted(ordered, line, side="left") for ordered, line in lines])
-        last = np.stack([np.searchsorted(ordered, line, side="right") for ordered, line in lines])
-        return cls(order, first, last, inside)
+        return cls(*_placed(scores), inside)
+
+
+def _placed(scores: NDArray[np.float64]) -> tuple[Ints, Ints, Ints]:
+    """Rows by ascending score, and where each row's tie group begins and ends, line by line of scores [k, n]."""
+    order = np.argsort(scores, axis=1, kind="stable")
+    lines = [(np.sort(line), line) for line in scores]
+    first = np.stack([np.searchsorted(ordered, line, side="left") for ordered, line in lines])
+    last = np.stack([np.searchsorted(ordered, line, side="right") for ordered, line in lines])
+    return order, first, last

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from auditor.methods.classification import Scores, log_softmax, ranks_of_label
+from auditor.methods.classification import Scores, log_softmax, log_softmax_at, ranks_of_label
 
 
 @pytest.fixture(params=[2, 5])
@@ -67,3 +67,22 @@ def test_the_first_order_auroc_follows_the_exact_one(scores: Scores) -> None:
     exact = np.array([scores.auroc(rows) for rows in drawn])
     near = np.array([scores.auroc_to_first_order(rows) for rows in drawn])
     assert np.corrcoef(exact, near)[0, 1] > 0.98 and near.std() == pytest.approx(exact.std(), rel=0.1)
+
+
+def test_many_rows_of_many_classes_need_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All classes at once would hold six arrays of the size of the logits in float64."""
+    import tracemalloc
+
+    from auditor.methods import classification
+
+    monkeypatch.setattr(classification, "BLOCK", 2**12)
+    rng = np.random.default_rng(0)
+    logits, labels = (3 * rng.normal(size=(3000, 200))).astype(np.float32), rng.integers(0, 200, 3000)
+    tracemalloc.start()
+    value = Scores(logits, labels).auroc_to_first_order(np.arange(3000))
+    loss = -log_softmax_at(logits, labels)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.5 * logits.nbytes
+    assert value == pytest.approx(Scores(logits, labels).auroc(np.arange(3000)), abs=1e-12)
+    assert (loss == -log_softmax(logits)[np.arange(3000), labels]).all()

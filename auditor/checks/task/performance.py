@@ -99,12 +99,12 @@ class Performance(Check):
         )  # fmt: skip
 
     def _classes(self, given: Predictions, seed: int) -> Scored:
-        from auditor.methods.classification import Scores, log_softmax, ranks_of_label
+        from auditor.methods.classification import Scores, log_softmax_at, ranks_of_label
 
         logits, labels, groups = given.logits, given.labels, given.groups
         scores, ranks = Scores(logits, labels), ranks_of_label(logits, labels)
         hits = scores.predicted == labels
-        loss = -log_softmax(logits)[range(len(labels)), labels]
+        loss = -log_softmax_at(logits, labels)
         found = [self.share("accuracy", hits.tolist(), groups), self.over_examples("log_loss", loss.tolist(), groups)]
         if logits.shape[1] > 5:
             found.append(self.share("top5_accuracy", (ranks < 5).tolist(), groups))
