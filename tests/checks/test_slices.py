@@ -142,6 +142,13 @@ def test_too_few_examples_are_no_slice_and_say_so() -> None:
         measure(few, Traits(like.names, like.values[:50], few.examples), by=["label"])
 
 
+def test_one_group_is_not_split() -> None:
+    like = traits()
+    given = made(np.full(len(like.examples), 0.8), groups=("g",) * len(like.examples))
+    with pytest.raises(NotApplicable, match="alone cannot be split"):
+        measure(given, like)
+
+
 def test_a_family_without_a_slice_is_named() -> None:
     found = measure(made(np.full(N, 0.9), classes=40), traits(), by=["label", "found"])
     assert "No slice by label has 30 of the 600 examples of half A, and some of half B." in found.notes

@@ -11,6 +11,7 @@ from sklearn.metrics import roc_auc_score
 from auditor.artifacts.predictions import Others, OthersOf, Predictions, others_of
 from auditor.blocks import Bars, Lines
 from auditor.checks.task.uncertainty import Uncertainty
+from auditor.errors import NotApplicable
 from auditor.evidence import Counts, Evidence
 from auditor.methods.conformal import (
     accepting,
@@ -130,8 +131,16 @@ def test_groups_are_drawn_whole() -> None:
 
 
 def test_too_few_examples_for_a_level_take_every_class() -> None:
+    """Such sets hold the label whatever the model: a coverage of 1 would pass any bound, so there is none."""
     found = measure(predictions(12), level=0.95)
-    assert one(found, "coverage").value == 1 and one(found, "set_size").value == 5
+    assert not measured(found, "coverage") and one(found, "set_size").value == 5
+    assert "half A is too small, and every set holds all classes" in found.notes[1]
+
+
+def test_one_example_or_one_group_is_not_split() -> None:
+    for given in (predictions(1), predictions(60, groups=("g",) * 60)):
+        with pytest.raises(NotApplicable, match="alone cannot be split"):
+            measure(given)
 
 
 def test_nobody_answered_leaves_the_risk_out() -> None:

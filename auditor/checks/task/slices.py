@@ -80,6 +80,8 @@ class Slices(Check):
 
         groups, hit = predictions.groups, predictions.logits.argmax(axis=1) == predictions.labels
         first, second = halves(groups or np.arange(len(hit)), seed)
+        if not len(first):
+            raise NotApplicable("one example (or group) alone cannot be split into two halves")
         families = self._families(predictions, traits, first, seed)
         tested = [groups[row] for row in second] if groups else []
         wanted = f"has {self.smallest} of the {len(first)} examples of half A, and some of half B"

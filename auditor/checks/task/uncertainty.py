@@ -8,6 +8,7 @@ from pydantic import Field
 from auditor.artifacts.confidence import risk_curve, sizes_of_sets
 from auditor.artifacts.predictions import Others, Predictions, others_of, predictions_of
 from auditor.check import About, Check, Pillar
+from auditor.errors import NotApplicable
 from auditor.evidence import Evidence, Measurement, Metric, Quantiles
 from auditor.needs import Need
 from auditor.statistics import halves
@@ -89,18 +90,22 @@ class Uncertainty(Check):
 
         groups, n = predictions.groups, len(predictions.labels)
         first, second = halves(groups or np.arange(n), seed)
+        if not len(first):
+            raise NotApplicable("one example (or group) alone cannot be split into two halves")
         tested = [groups[row] for row in second] if groups else []
         scores, certain = nonconformity(predictions.logits, predictions.labels), certainty(predictions.logits)
         hit = predictions.logits.argmax(axis=1) == predictions.labels
         quantile, threshold = conformal_quantile(scores[first], self.level), accepting(certain[first], self.answered)
         covered, sizes = scores[second] <= quantile, set_sizes(predictions.logits[second], quantile)
         kept = second[certain[second] >= threshold]
-        found = [
-            self.share("coverage", covered.tolist(), tested),
-            self.over_examples("set_size", sizes.astype(float).tolist(), tested),
-        ]
+        found = [self.over_examples("set_size", sizes.astype(float).tolist(), tested)]
         notes = [f"Half A sets the thresholds with {len(first)} examples; of {len(second)} in half B "
                  f"{len(kept)} are answered."]  # fmt: skip
+        if np.isfinite(quantile):
+            found.append(self.share("coverage", covered.tolist(), tested))
+        else:
+            notes.append(f"coverage was not measured: for a level of {self.level:g} half A is too small, and every set "
+                         "holds all classes.")  # fmt: skip
         if len(kept):
             inside = [groups[row] for row in kept] if groups else []
             found.append(self.share("selective_risk", (~hit[kept]).tolist(), inside))
