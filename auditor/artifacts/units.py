@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from auditor.artifacts.predictions import halving_notes
+from auditor.errors import AuditorError
 from auditor.needs import Collector, Cost, Probe, Step, Tap
 from auditor.subject import Subject
 
@@ -219,6 +220,10 @@ class _Layer:
         whole = Moving()
         for half in self.halves:
             whole.add(half.count, np.asarray(half.mean), np.asarray(half.squares))
+        if not np.isfinite(whole.variance).all():
+            bad = int((~np.isfinite(whole.variance)).sum())
+            said = f"layer {self.name}: {bad} of {len(whole.variance)} units are not finite (NaN or infinite)"
+            raise AuditorError(said, "Check weights and preprocessing; see which layer is the first to overflow.")
         live = ~dead(whole.variance)[self.chosen]
         return LayerUnits(
             name=self.name,

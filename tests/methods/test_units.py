@@ -12,7 +12,7 @@ from torchvision.models.convnext import CNBlock
 from torchvision.models.resnet import BasicBlock
 
 from auditor.artifacts.units import _Gathering
-from auditor.errors import UsageError
+from auditor.errors import AuditorError, UsageError
 from auditor.methods import tally
 from auditor.methods.passes import Wants, run_pass
 from auditor.methods.units import AUTO, summed_up, units_of, watched
@@ -165,6 +165,15 @@ def held(collector: _Gathering) -> int:
 def test_memory_does_not_grow_with_the_examples() -> None:
     few, many = gathered(2), gathered(40)
     assert held(few) == held(many) and sum(many.counts) == 640
+
+
+def test_units_that_are_not_finite_are_an_error_and_not_alive() -> None:
+    collector = gathered(2)
+    seen = summed_up(torch.full((16, 12, 5, 5), torch.nan))
+    collector.see(step(32, tuple(f"n{row}" for row in range(16)), {Tap("units", AUTO): {"layer": seen}},
+                       SimpleNamespace(groups=("",) * 16)))  # fmt: skip
+    with pytest.raises(AuditorError, match="layer layer: 12 of 12 units are not finite"):
+        collector.result()
 
 
 def test_units_above_the_cap_are_drawn_by_the_seed_and_said_so() -> None:
