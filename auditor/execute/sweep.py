@@ -127,7 +127,16 @@ class _Run:
         def choose(logits: torch.Tensor) -> torch.Tensor:
             return target_indices(logits, batch.labels, self.target.name)
 
-        return run_pass(self.model.module, self.model.logits, inputs, choose, wants, leaf)
+        try:
+            return run_pass(self.model.module, self.model.logits, inputs, choose, wants, leaf)
+        except (RuntimeError, ValueError, TypeError, IndexError) as error:
+            if _out_of_memory(error) or isinstance(error, AuditorError):
+                raise
+            raise AuditorError(
+                f"{type(error).__name__}: {error}",
+                f"It came while the model ran on inputs of shape {_shape(batch.inputs)}. If it takes others (channels, "
+                "size, columns, tokens), change the data, or the model's `transforms:` or `max_length:`.",
+            ) from error
 
     def share(self, found: Pass, batch: Any, size: int) -> None:
         """Show the pass to each place, cut to the rows that it asked for."""
@@ -213,6 +222,11 @@ def _tapped(found: Pass, tap: Tap) -> Any:
     if tap.kind == "units":
         return found.units[tap.layer]
     return (found.activations if tap.kind == "activation" else found.gradients)[tap.layer]
+
+
+def _shape(inputs: Any) -> str:
+    named = inputs.items() if isinstance(inputs, Mapping) else [("", inputs)]
+    return ", ".join(f"{name} {' x '.join(map(str, getattr(tensor, 'shape', ())))}".strip() for name, tensor in named)
 
 
 def _require_finite(finite: torch.Tensor, start: int) -> None:

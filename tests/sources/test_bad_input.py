@@ -147,6 +147,14 @@ def test_pictures_of_other_channels_look_like_themselves(tmp_path: Path, name: s
     np.testing.assert_allclose(inputs[0, 0].numpy() * 255, seen[..., 0], atol=1e-3)
 
 
+def test_arrays_of_other_channels_are_an_error_that_names_their_shape(root: Path) -> None:
+    """Pictures are converted; arrays that already are inputs cannot be."""
+    np.savez(root / "two.npz", inputs=np.zeros((6, 2, 32, 32), np.float32), labels=np.arange(6) % 3)
+    found = predicted(root, subject(root, "vit", source="tensors", path="two.npz"))
+    assert isinstance(found, Failure) and "channel" in found.message
+    assert "inputs of shape 6 x 2 x 32 x 32" in found.hint and "`transforms:`" in found.hint
+
+
 @pytest.mark.parametrize(("name", "last"), [("bert", None), ("gpt", "the"), ("masked", "[MASK]")])
 def test_a_text_longer_than_the_window_is_cut_counted_and_reported(root: Path, name: str, last: str | None) -> None:
     if name != "bert":
