@@ -87,7 +87,7 @@ def weakest(family: Sequence[Partition], hit: Bools, rows: Ints, smallest: int) 
     rows beside them; None if there is none. Given as its partition and its code there.
     """
     found: list[tuple[float, int, int]] = []
-    for place, partition in enumerate(family):
+    for place, partition in enumerate(family if len(rows) else ()):
         size = np.bincount(partition.code[rows], minlength=len(partition.names))
         good = np.bincount(partition.code[rows], weights=hit[rows], minlength=len(partition.names))
         kept = np.flatnonzero((size >= smallest) & (size < len(rows)))

@@ -6,14 +6,15 @@ from auditor.sources.digest import seal_data
 from auditor.spec.model import DataEntry
 from auditor.subject import DataRef, ModelRef
 
-SHOWN = 12
+SHOWN, LONGEST = 12, 40
 
 
 def match(model: ModelRef, data: DataRef) -> DataRef:
     """The data set with `labels` (label as found -> index in the head), `classes` in head order, and counts by class.
 
     In this order: the spec's `labels:` map to class names; names equal to the model's (else equal but for case);
-    integers as indices; and, where the model names no classes, the data's own order (sorted for folders and files).
+    integers as indices; and, where the model names no classes, the data's own order (sorted for folders and files,
+    whole numbers of a table by size).
     A language model or an encoder has no classes: the data's own are then kept, in their own order. Data without
     labels stay so. Raises SourceError that lists both sides when a label has no output, or a regression's label is no
     number.
@@ -77,7 +78,8 @@ def _by_index(model: ModelRef, found: tuple[str, ...]) -> dict[str, int] | None:
 
 
 def _by_order(model: ModelRef, data: DataRef) -> dict[str, int] | None:
-    names = data.classes or tuple(sorted(data.counts))
+    numbered = all(label.isdecimal() for label in data.counts)
+    names = data.classes or tuple(sorted(data.counts, key=int if numbered else None))
     if model.classes or len(names) != model.outputs:
         return None
     return {label: place for place, label in enumerate(names)}
@@ -124,5 +126,6 @@ def _mismatch(model: ModelRef, data: DataRef, found: tuple[str, ...]) -> SourceE
 
 
 def _list(names: tuple[str, ...] | list[str]) -> str:
-    shown = ", ".join(names[:SHOWN]) or "none"
+    cut = [name if len(name) <= LONGEST else f"{name[:LONGEST]} ..." for name in names[:SHOWN]]
+    shown = ", ".join(cut) or "none"
     return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"

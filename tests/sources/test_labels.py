@@ -61,6 +61,18 @@ def test_folders_sort_when_the_model_has_no_names() -> None:
         match(model(outputs=3), data("dog", "cat"))
 
 
+def test_numbers_of_a_table_sort_by_size() -> None:
+    """Counted from 1, they are no indices; sorted as text, 10 would be the second class."""
+    found = match(model(outputs=10), data(*map(str, range(1, 11))))
+    assert found.labels == {str(number): number - 1 for number in range(1, 11)}
+
+
+def test_long_labels_are_cut_in_a_mismatch() -> None:
+    with pytest.raises(SourceError, match=r"a{40} \.\.\.\n") as caught:
+        match(model("x", "y"), data("a" * 5000))
+    assert len(str(caught.value)) < 500
+
+
 def test_a_declared_map() -> None:
     declared = {"Hund": "dog", "Katze": "cat"}
     assert match(model("cat", "dog"), data("Hund", "Katze", labels=declared)).labels == {"Hund": 1, "Katze": 0}

@@ -80,8 +80,6 @@ class Slices(Check):
 
         groups, hit = predictions.groups, predictions.logits.argmax(axis=1) == predictions.labels
         first, second = halves(groups or np.arange(len(hit)), seed)
-        if not len(first):
-            raise NotApplicable("one example (or group) alone cannot be split into two halves")
         families = self._families(predictions, traits, first, seed)
         tested = [groups[row] for row in second] if groups else []
         wanted = f"has {self.smallest} of the {len(first)} examples of half A, and some of half B"
@@ -112,7 +110,7 @@ class Slices(Check):
             found["prediction"] = by_class("predicted", said, given.classes)
         if "declared" in self.by:
             found |= {name: (by_value(name, values),) for name, values in traits.declared.items()}
-        if "found" in self.by:
+        if "found" in self.by and len(first):  # a single group fills no half
             size, hit = (self.smallest, self.depth), said == given.labels
             found["traits"] = by_tree(traits.values, traits.names, hit, first, *size, seed)
         return found
