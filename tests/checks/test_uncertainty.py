@@ -134,7 +134,7 @@ def test_too_few_examples_for_a_level_take_every_class() -> None:
     """Such sets hold the label whatever the model: a coverage of 1 would pass any bound, so there is none."""
     found = measure(predictions(12), level=0.95)
     assert not measured(found, "coverage") and one(found, "set_size").value == 5
-    assert "half A is too small, and every set holds all classes" in found.notes[1]
+    assert "coverage was not measured: half A is too small for level 0.95" in found.notes[1]
 
 
 def test_one_example_or_one_group_is_not_split() -> None:

@@ -88,8 +88,7 @@ class Uncertainty(Check):
 
         from auditor.methods.conformal import accepting, certainty, conformal_quantile, nonconformity, set_sizes
 
-        groups, n = predictions.groups, len(predictions.labels)
-        first, second = halves(groups or np.arange(n), seed)
+        first, second = halves((groups := predictions.groups) or np.arange(len(predictions.labels)), seed)
         if not len(first):
             raise NotApplicable("one example (or group) alone cannot be split into two halves")
         tested = [groups[row] for row in second] if groups else []
@@ -99,13 +98,11 @@ class Uncertainty(Check):
         covered, sizes = scores[second] <= quantile, set_sizes(predictions.logits[second], quantile)
         kept = second[certain[second] >= threshold]
         found = [self.over_examples("set_size", sizes.astype(float).tolist(), tested)]
-        notes = [f"Half A sets the thresholds with {len(first)} examples; of {len(second)} in half B "
-                 f"{len(kept)} are answered."]  # fmt: skip
+        notes = [f"Half A sets the thresholds with {len(first)} rows; of {len(second)} in B {len(kept)} are answered."]
         if np.isfinite(quantile):
             found.append(self.share("coverage", covered.tolist(), tested))
         else:
-            notes.append(f"coverage was not measured: for a level of {self.level:g} half A is too small, and every set "
-                         "holds all classes.")  # fmt: skip
+            notes.append(f"coverage was not measured: half A is too small for level {self.level:g}.")
         if len(kept):
             inside = [groups[row] for row in kept] if groups else []
             found.append(self.share("selective_risk", (~hit[kept]).tolist(), inside))
