@@ -127,6 +127,12 @@ def test_hostile_parquet(tmp_path: Path) -> None:
     parquet.write_table(many, path, use_dictionary=False, compression="zstd")
     with pytest.raises(RefusedError, match="would inflate to"):
         described(tmp_path, "parquet", path="t.parquet", text="x", label="y")
+    places = pyarrow.Array.from_buffers(pyarrow.int8(), 5_000_000, [None, pyarrow.py_buffer(bytes(5_000_000))])
+    same = pyarrow.DictionaryArray.from_arrays(places, pyarrow.array(["good"]))
+    parquet.write_table(pyarrow.table({"x": same}), path, row_group_size=5_000_000)
+    assert parquet.ParquetFile(path).metadata.row_group(0).total_byte_size < 50_000
+    with pytest.raises(RefusedError, match="in 5,000,000 rows"):
+        described(tmp_path, "parquet", path="t.parquet", text="x")
     parquet.write_table(pyarrow.table({"x": [[1, 2]], "y": ["a"], "z": [b"raw"]}), path)
     for column in "xz":
         with pytest.raises(SourceError, match=f"column '{column}' of t.parquet holds"):

@@ -13,7 +13,10 @@ from auditor.spec.options import ParquetOptions, TableOptions
 from auditor.subject import DataRef
 
 MAX_BYTES = 4 << 30
+MAX_ROWS = 50_000_000
 MAX_RATIO = 200
+"""Bytes, or rows, of content a byte of the file: one value repeated takes next to nothing, however many rows it fills.
+"""
 MAX_FOOTER = 64 << 20
 BATCH = 8192
 
@@ -73,12 +76,12 @@ def _opened(path: Path, name: str, shown: str) -> Any:
         groups = [file.metadata.row_group(index) for index in range(file.metadata.num_row_groups)]
     except (pyarrow.ArrowException, OSError) as error:
         raise _unsound(name, shown, error) from error
-    whole = max([0, *(group.total_byte_size for group in groups)])
-    size = path.stat().st_size
-    if sum(max(0, group.total_byte_size) for group in groups) > min(MAX_BYTES, MAX_RATIO * size):
+    whole, size = sum(max(0, group.total_byte_size) for group in groups), path.stat().st_size
+    if whole > min(MAX_BYTES, MAX_RATIO * size) or file.metadata.num_rows > min(MAX_ROWS, MAX_RATIO * size):
+        rows = file.metadata.num_rows
         file.close()
         raise RefusedError(
-            f"data.{name}.path: {shown} ({size} bytes) would inflate to {whole} bytes or more",
+            f"data.{name}.path: {shown} ({size:,} bytes) would inflate to {whole:,} bytes or more in {rows:,} rows",
             hint="write it anew, with fewer rows or less repetition",
             where=("data", name, "path"),
         )
