@@ -97,6 +97,23 @@ def test_a_lightly_edited_text_is_a_copy_and_another_text_is_not() -> None:
     assert not texts.closest(texts.shingles(mine), texts.shingles(sentences(200, 40, 3)), 0.8).found.any()
 
 
+def test_many_texts_of_one_template_need_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every text is a candidate of every other one; what is compared at once is bounded, and finds the same."""
+    import tracemalloc
+
+    many = texts.shingles(
+        [f"Dear customer, your parcel number {row} will arrive tomorrow morning" for row in range(600)]
+    )
+    whole = texts.closest(many, many, 0.8, np.arange(600), np.arange(600))
+    monkeypatch.setattr(texts, "AT_ONCE", 2**9)
+    tracemalloc.start()
+    found = texts.closest(many, many, 0.8, np.arange(600), np.arange(600))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (found.row == whole.row).all() and found.found.all()
+    assert peak < 20_000_000
+
+
 def test_the_jaccard_index_of_a_match_is_exact() -> None:
     first, second = sentences(1, 30, 4)[0], "x" + sentences(1, 30, 4)[0]
     sets = [{each[at : at + 5] for at in range(len(each) - 4)} for each in (first, second)]

@@ -16,6 +16,8 @@ BANDS, ROWS = 16, 4
 """64 minima in 16 bands of 4: a pair of Jaccard index .8 becomes a candidate with chance .9998, one of .5 with .64."""
 PER_BAND = 64
 """Candidates of one text in one band; the rest of a larger bucket is not looked at."""
+AT_ONCE = 2**16
+"""Pairs whose minima are compared at once."""
 SLACK = 0.25
 """How far below the threshold a Jaccard index estimated from 64 minima may lie and still be computed exactly."""
 
@@ -71,11 +73,22 @@ def closest(
     if keys is not None and other_keys is not None:
         differ = keys[first] != other_keys[second]
         first, second = first[differ], second[differ]
-    likely = (signatures[first] == other_signatures[second]).mean(axis=1) >= at_least - SLACK
+    likely = _agreement(signatures, other_signatures, first, second) >= at_least - SLACK
     for row, place in zip(first[likely].tolist(), second[likely].tolist(), strict=True):
         value = jaccard(mine.of(row), others.of(place))
         if value >= at_least and value > found.similarity[row]:
             found.row[row], found.similarity[row] = place, value
+    return found
+
+
+def _agreement(
+    mine: NDArray[np.uint32], others: NDArray[np.uint32], first: NDArray[np.int64], second: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """The share of minima that the texts of each pair have in common; ten million pairs at once need gigabytes."""
+    found = np.empty(len(first))
+    for start in range(0, len(first), AT_ONCE):
+        part = slice(start, start + AT_ONCE)
+        found[part] = (mine[first[part]] == others[second[part]]).mean(axis=1)
     return found
 
 
