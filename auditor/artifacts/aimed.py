@@ -32,6 +32,10 @@ class Aimed(LoadedModel):
             import torch
 
             return torch.nn.functional.cosine_similarity(whole, self.reference[None])[:, None]
+        if self.column >= whole.shape[1]:  # of some encoders the width is not known before they run
+            raise UsageError(
+                f"target output[{self.column}]: the model has {whole.shape[1]} outputs", "Use output[0] and up."
+            )
         return whole[:, self.column : self.column + 1]
 
     def _unit(self, inputs: Any) -> "torch.Tensor":

@@ -80,13 +80,15 @@ def _predictions(model: Any, loader: Any) -> Callable[[list[str]], "NDArray[np.i
     import numpy as np
     import torch
 
+    from auditor.methods.strategies.transplant import winners
+
     def says(texts: list[str]) -> "NDArray[np.int64]":
         found = []
         with torch.inference_mode():
             for start in range(0, len(texts), loader.batch_size):
                 inputs = loader.encoder.encode(texts[start : start + loader.batch_size])
                 ready = {name: tensor.to(loader.device) for name, tensor in inputs.items()}
-                found.append(model.logits(ready).argmax(dim=1).cpu().numpy())
+                found.append(winners(model.logits(ready)))
         return np.concatenate(found) if found else np.zeros(0, dtype=np.int64)
 
     return says

@@ -90,6 +90,8 @@ def test_a_unit_of_a_layer_is_its_mean_over_own_tokens(root: Path) -> None:
     assert not layer._forward_hooks
     with pytest.raises(UsageError, match=r"has 16 units(.|\n)*Use \[0\] to \[15\]"):
         live(root, subject_of(root, "encoder"), "unit:encoder.layer.0.output.dense[16]")[1].logits(inputs)
+    with pytest.raises(UsageError, match=r"target output\[16\]: the model has 16 outputs"):
+        live(root, subject_of(root, "encoder"), "output[16]")[1].logits(inputs)
     with pytest.raises(UsageError, match=r"no layer of that name(.|\n)*Nearest: encoder\.layer"):
         live(root, subject_of(root, "encoder"), "unit:encoder.layers.0[0]")
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from auditor.errors import AuditorError
 from auditor.methods.strategies import regions
 from auditor.methods.strategies.clustering import spectral
 from auditor.methods.strategies.tokens import telling
@@ -113,3 +114,11 @@ def test_a_planted_token_is_among_the_telling_ones_and_rare_ones_are_not() -> No
     values = [np.array([0.1, 0.1, 0.1, 2.0][: len(text)] + [5.0] * (len(text) - 4)) for text in tokens]
     found = telling(tokens, values, predicted)
     assert found[1][0] == "zorp" and "once" not in found[0] and "zorp" not in found[0]
+
+
+def test_logits_of_a_mixture_that_are_not_finite_are_an_error() -> None:
+    """The largest of [NaN, 1] is the first: a broken model would look as if it never followed."""
+    table = torch.tensor([[0.0, 1.0], [1.0, 0.0], [0.0, 2.0]])
+    surgery = Surgery(lambda x: torch.log(x - 1), table, np.array([0, 1, 0]), 4)
+    with pytest.raises(AuditorError, match="on changed inputs are not finite"):
+        surgery.follows(np.array([0, 2]), np.array([1, 1]), np.array([True, False]))

@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from auditor.errors import AuditorError
+
 Ints = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
@@ -41,7 +43,7 @@ class Surgery:
                     self.inputs[donors[part]],
                     self.inputs[rows[part]],
                 )
-                found.append(self.logits(mixed).argmax(dim=1).cpu().numpy())
+                found.append(winners(self.logits(mixed)))
         return np.asarray(np.concatenate(found) == self.predicted[donors])
 
     @property
@@ -52,6 +54,16 @@ class Surgery:
         if self.inputs.ndim == 2:
             return torch.from_numpy(masks).to(self.inputs.device)
         return torch.from_numpy(on_pixels(masks, *self.inputs.shape[2:]))[:, None].to(self.inputs.device)
+
+
+def winners(logits: Tensor) -> Ints:
+    """The class of the largest logit of each row, [n]. AuditorError where one is not finite: NaN would win."""
+    if not torch.isfinite(logits).all():
+        raise AuditorError(
+            "the model's logits on changed inputs are not finite (NaN or infinite)", "Check weights and preprocessing."
+        )
+    found: Ints = logits.argmax(dim=1).cpu().numpy()
+    return found
 
 
 def on_pixels(masks: Mask, height: int, width: int) -> Mask:
