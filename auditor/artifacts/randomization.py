@@ -228,11 +228,11 @@ class _Desk:
 
 
 def _correlated(a: Attributions, b: Attributions) -> tuple[Any, int]:
-    """Correlation of each example, and how many maps of `b` have no order."""
+    """Correlation of each example, and how many maps of `b` have no order where those of `a` have one."""
     from auditor.methods.similarity.ranks import signed_rank_correlation
 
     found = signed_rank_correlation(a.maps, b.maps, a.lengths)
-    return found.values, int(b.without_order.sum())
+    return found.values, int((b.without_order & ~a.without_order).sum())
 
 
 def _structure(a: Attributions, b: Attributions) -> Any:

@@ -83,13 +83,15 @@ class IntegratedGradients(Check):
             self.over_examples("completeness_error", error, groups),
             self.share("unconverged_share", missed, groups),
         )
+        flat = sum(maps.empty())
+        said = f"{flat} of {len(error)} maps are zero everywhere: they add up, and explain nothing."
         samples = {"completeness_error": error, "unconverged_share": map(float, missed), "steps": steps}
         return Evidence(
             measurements=found,
             blocks=(drawn(maps, _words(self.baseline)), _histogram(error, steps)),
             samples={name: tuple(column) for name, column in samples.items()},
             examples=maps.explained.examples,
-            notes=maps.notes(),
+            notes=(*[said] * bool(flat), *maps.notes()),
         )
 
 

@@ -106,3 +106,8 @@ def test_saliency_may_be_smoothed(smooth: int) -> None:
     images = found.blocks[0]
     assert isinstance(images, Images) and images.rows[1].label == ("SmoothGrad" if smooth else "saliency")
     assert of(found, "all_zero_share").value == 0
+
+
+def test_a_score_that_never_changes_adds_up_and_is_said_to_explain_nothing() -> None:
+    found = IntegratedGradients().measure(maps=maps(0.0))
+    assert of(found, "unconverged_share").value == 0 and found.notes[0].startswith("40 of 40 maps are zero everywhere")

@@ -5,6 +5,8 @@ import pytest
 import torch
 from making import digits, evidence, make
 
+from auditor.artifacts.attributions import Attributions
+from auditor.artifacts.randomization import _correlated
 from auditor.checks.interpretability.randomization import Randomization
 from auditor.evidence import Evidence, Moments
 from auditor.judge.baseline import column
@@ -64,3 +66,13 @@ def test_maps_without_order_are_counted_never_not_a_number() -> None:
     assert {m.of for m in found.measurements if m.name == "insensitive_share"} == {"saliency"}
     assert "grad_cam: every map is the same everywhere" in found.notes[0]
     assert any("saliency: with the top fifth random, 5 of 32 maps" in note for note in found.notes)
+
+
+def test_only_maps_that_had_an_order_can_lose_it() -> None:
+    check, subject = Randomization(methods=("saliency",)), digits(32)
+    own = make(check.needs(subject)["found"].needs()["explained"])
+    full = np.random.default_rng(0).normal(size=(32, 9)).astype(np.float32)
+    before, after = full.copy(), full.copy()
+    before[:3], after[:5] = 0, 0
+    maps = [Attributions(each, np.full(32, 9), own) for each in (before, after)]
+    assert _correlated(*maps)[1] == 2
