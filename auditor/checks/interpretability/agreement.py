@@ -10,7 +10,7 @@ from auditor.artifacts.agreement import agreement_of
 from auditor.artifacts.asking import refusal
 from auditor.artifacts.faithful_figures import plain
 from auditor.artifacts.faithfulness import methods_for
-from auditor.artifacts.method_names import MethodName
+from auditor.artifacts.method_names import MethodNames
 from auditor.artifacts.side_by_side import side_by_side
 from auditor.artifacts.targets import TargetName
 from auditor.blocks import Heatmap
@@ -52,9 +52,7 @@ class Agreement(Check):
                doc="Rank correlation of the maps of two methods, the mean over the examples."),
     )  # fmt: skip
 
-    methods: tuple[MethodName, ...] = Field(
-        (), description="Two methods or more; empty takes some that suit the modality."
-    )
+    methods: MethodNames = Field((), description="Two methods or more; empty takes some that suit the modality.")
     rows: int = Field(32, ge=1, description="Compare the maps of the first rows of the evaluation data.")
     top: float = Field(0.1, gt=0, lt=1, description="The share of the places that counts as foremost.")
     grid: int = Field(16, ge=2, le=64, description="Cells along a picture's side on which maps are compared.")

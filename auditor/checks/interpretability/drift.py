@@ -10,7 +10,7 @@ from auditor.artifacts.drift import Drifts, beside, drifts_of
 from auditor.artifacts.drift_columns import of_blocks, of_maps, samples
 from auditor.artifacts.drift_pairs import Pairs, PairsNeed
 from auditor.artifacts.drifted import shown
-from auditor.artifacts.method_names import MethodName
+from auditor.artifacts.method_names import MethodNames
 from auditor.artifacts.representations import Alike, alike_of
 from auditor.artifacts.targets import TargetName
 from auditor.check import About, Check, Pillar
@@ -72,7 +72,7 @@ class Drift(Check):
                 "Read which classes the flipped examples left, and compare both models' accuracy.", "down", "wilson"),
     )  # fmt: skip
 
-    methods: tuple[MethodName, ...] = Field(
+    methods: MethodNames = Field(
         (), description="Two or more; default: saliency, and grad_cam for pictures or input_x_gradient."
     )
     rows: int = Field(64, ge=1, description="Explain the first rows of the evaluation data.")

@@ -9,7 +9,7 @@ from auditor.artifacts.asking import refusal
 from auditor.artifacts.faithful_figures import curve_blocks, fill_table, ranking
 from auditor.artifacts.faithfulness import Faithfulness as Found
 from auditor.artifacts.faithfulness import ScaleName, faithfulness_of, has_probability, methods_for
-from auditor.artifacts.method_names import MethodName
+from auditor.artifacts.method_names import MethodNames
 from auditor.artifacts.targets import TargetName
 from auditor.check import About, Check, Pillar
 from auditor.errors import NotApplicable
@@ -67,9 +67,7 @@ class Faithfulness(Check):
         _metric("sufficiency", "Texts: mean fall of the probability when only the foremost tokens stay.", "down"),
     )  # fmt: skip
 
-    methods: tuple[MethodName, ...] = Field(
-        (), description="Attribution methods; empty takes some that suit the modality."
-    )
+    methods: MethodNames = Field((), description="Attribution methods; empty takes some that suit the modality.")
     rows: int = Field(32, ge=1, description="Test the maps of the first rows of the evaluation data.")
     steps: int = Field(16, ge=4, le=64, description="Points of the curve.")
     nulls: int = Field(8, ge=8, description="At least so many rolled copies of each map.")

@@ -9,7 +9,7 @@ from auditor.artifacts.asking import refusal
 from auditor.artifacts.faithful_figures import SHOWN, fill_table, shares
 from auditor.artifacts.faithfulness import methods_for
 from auditor.artifacts.infidelity import Infidelities, infidelity_of
-from auditor.artifacts.method_names import MethodName
+from auditor.artifacts.method_names import MethodNames
 from auditor.artifacts.targets import TargetName
 from auditor.blocks import Lines
 from auditor.check import About, Check, Pillar
@@ -54,9 +54,7 @@ class Infidelity(Check):
                doc="The share of the falls' mean square that the map does not say: 0 all is said, 1 nothing."),
     )  # fmt: skip
 
-    methods: tuple[MethodName, ...] = Field(
-        (), description="Attribution methods; empty takes some that suit the modality."
-    )
+    methods: MethodNames = Field((), description="Attribution methods; empty takes some that suit the modality.")
     rows: int = Field(32, ge=1, description="Test the maps of the first rows of the evaluation data.")
     draws: int = Field(64, ge=8, description="Random removals of each example.")
     nulls: int = Field(16, ge=8, description="Rolled copies of each map.")

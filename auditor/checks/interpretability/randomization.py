@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from auditor.artifacts.asking import refusal
-from auditor.artifacts.method_names import MethodName
+from auditor.artifacts.method_names import MethodNames
 from auditor.artifacts.predictions import classes_of
 from auditor.artifacts.randomization import Randomized, RandomizedNeed
 from auditor.artifacts.randomized import curves, flattened, table
@@ -59,7 +59,7 @@ class Randomization(Check):
                 thresholdable=False),
     )  # fmt: skip
 
-    methods: tuple[MethodName, ...] = Field(
+    methods: MethodNames = Field(
         (), max_length=6, description="Methods to test; default: saliency, and grad_cam or input_x_gradient."
     )
     rows: int = Field(32, ge=1, description="Explain the first rows of the evaluation data.")

@@ -51,3 +51,9 @@ def test_the_refusal_names_the_place_and_the_nearest_name() -> None:
     ((mark, problem),) = found.problems
     assert mark is not None and (mark.line, mark.col) == (2, 21)
     assert "shap" in problem.message and "gradcam" in problem.message and problem.hint == "did you mean 'grad_cam'?"
+
+
+@pytest.mark.parametrize("check", [Agreement, Drift, Faithfulness, Infidelity, Randomization])
+def test_a_method_named_twice_is_refused(check: type[Check]) -> None:
+    with pytest.raises(ValidationError, match="each method once"):
+        check.model_validate({"methods": ["saliency", "rise", "saliency"]})
