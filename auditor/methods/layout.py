@@ -14,13 +14,14 @@ Like = tuple[int, int]
 def told(part: nn.Module, output: Tensor) -> Like | None:
     """Where a layer that knows it has its units, and how many: a Linear last, a convolution or BatchNorm second.
 
-    ConvNeXt derives from LayerNorm one that has them second.
+    ConvNeXt derives from LayerNorm one that has them second. GPT-2's Conv1D is a Linear with its weights turned; it
+    is known by its number of outputs, `nf`.
     """
     if isinstance(part, nn.LayerNorm):
         width = part.normalized_shape[-1]
         places = (1, -1) if type(part) is not nn.LayerNorm and output.ndim == 4 else (-1,)
         return next(((axis, width) for axis in places if output.shape[axis] == width), None)
-    if isinstance(part, LAST):
+    if isinstance(part, LAST) or (output.ndim > 1 and getattr(part, "nf", None) == output.shape[-1]):
         return -1, output.shape[-1]
     return (1, output.shape[1]) if isinstance(part, CONVOLUTIONS) and output.ndim > 1 else None
 
@@ -28,10 +29,11 @@ def told(part: nn.Module, output: Tensor) -> Like | None:
 def axis_of(output: Tensor, like: Like) -> int:
     """The axis of an output's units: that of the layers before it, where the number fits; else last of tokens.
 
-    Swin keeps pictures as n x height x width x channels between its linear layers, others n x channels first.
+    Swin keeps pictures as n x height x width x channels between its linear layers, others n x channels first. Tokens
+    behind a linear layer keep their units last, also where there happen to be as many tokens as units.
     """
     axis, width = like
-    for candidate in (axis, 1, output.ndim - 1):
+    for candidate in (axis,) if output.ndim == 3 and axis == -1 else (axis, 1, output.ndim - 1):
         if output.shape[candidate % output.ndim] == width:
             return candidate % output.ndim
     return output.ndim - 1 if output.ndim == 3 else 1

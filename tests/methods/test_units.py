@@ -107,6 +107,20 @@ def test_layers_are_found_and_their_units_wherever_they_stand() -> None:
     assert sum(len(part._forward_hooks) for part in module.modules()) == 0
 
 
+def test_as_many_tokens_as_units_do_not_take_their_place() -> None:
+    """GPT-2: blocks of 16 units, an activation of 64 between them, and texts of 16 tokens among shorter ones."""
+    from transformers import GPT2Config, GPT2Model
+
+    config = GPT2Config(vocab_size=9, n_embd=16, n_layer=1, n_head=2, n_positions=16, bos_token_id=1, eos_token_id=1)
+    net = GPT2Model(config).eval()
+    for tokens in (16, 5, 16):
+        inputs = {"input_ids": torch.zeros(2, tokens, dtype=torch.long)}
+        with torch.no_grad(), watched(net, frozenset({AUTO}), inputs) as seen:
+            net(**inputs)
+        found = {name: layer.mean.shape[1] for name, layer in seen[AUTO].items()}
+        assert found == {"h.0.mlp.act": 64, "h.0": 16}
+
+
 def test_a_pattern_names_layers_or_is_a_usage_error() -> None:
     assert units_of(Net(), "layers.0.conv?") == ("layers.0.conv1", "layers.0.conv2")
     with pytest.raises(UsageError, match="no layer of the model matches"):
