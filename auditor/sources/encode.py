@@ -143,6 +143,12 @@ class Columns:
         import torch
 
         table = np.stack(list(raws)).astype(np.float64)
+        counts = {len(values) for values in (self.mean, self.std) if values}
+        if not counts <= {1, table.shape[1]} or not all(value > 0 for value in self.std):
+            raise SourceError(
+                f"transforms: {len(self.mean)} means and {len(self.std)} deviations for {table.shape[1]} columns",
+                hint="give one mean a column and one std above 0 a column, or one of each for all",
+            )
         if self.mean:
             table = (table - np.asarray(self.mean)) / np.asarray(self.std or (1.0,))
         return torch.from_numpy(table.astype(np.float32))

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
+from auditor.errors import SourceError
 from auditor.spec.options import Transforms
 from auditor.values import Value
 
@@ -79,9 +80,13 @@ def assumed(channels: Literal[1, 3] = 3) -> Steps:
 
 
 def overridden(steps: Steps, transforms: Transforms | None) -> Steps:
-    """The steps with the keys that the spec gives, each marked as coming from the spec."""
+    """The steps with the keys that the spec gives, each marked as coming from the spec. SourceError for an unsound mean
+    or std."""
     if transforms is None:
-        return steps
+        return sound(steps)
+    if transforms.channels is not None and steps.origin.get("mean") == steps.origin.get("std") == "assumed":
+        plain = assumed(transforms.channels)
+        steps = steps.model_copy(update={"mean": plain.mean, "std": plain.std})
     given: dict[str, Any] = transforms.model_dump(exclude_none=True)
     given.update({key: tuple(given[key]) for key in ("mean", "std") if key in given})
     if "mean" in given:
@@ -93,7 +98,22 @@ def overridden(steps: Steps, transforms: Transforms | None) -> Steps:
     elif "resize" in given and steps.origin.get("crop") == "assumed":
         given["crop"] = ()  # a stated size without a crop means that size
     origin: dict[str, Any] = {**steps.origin, **dict.fromkeys(given, "spec")}
-    return Steps.model_validate({**steps.model_dump(), **given, "origin": origin})
+    return sound(Steps.model_validate({**steps.model_dump(), **given, "origin": origin}))
+
+
+def sound(steps: Steps) -> Steps:
+    """The steps, if mean and std have one value a channel: numpy would make three channels of one grey one and three
+    means, without a word."""
+    for key in ("mean", "std"):
+        count = len(getattr(steps, key))
+        if count not in (1, steps.channels) and (steps.mean or steps.std):
+            raise SourceError(
+                f"transforms.{key}: expected {steps.channels} values, one a channel, found {count}",
+                hint="give `mean`, `std` and `channels` that belong together",
+            )
+    if not all(value > 0 for value in steps.std):
+        raise SourceError(f"transforms.std: expected numbers above 0, found {_shown(steps.std)}")
+    return steps
 
 
 def assumptions(steps: Steps) -> tuple[str, ...]:

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from auditor.errors import SourceError
+from auditor.sources.encode import Columns
 from auditor.sources.models.processor import steps_of
 from auditor.sources.steps import IMAGENET_MEAN, IMAGENET_STD, Steps, assumed, assumptions, overridden
 from auditor.spec.options import Transforms
@@ -112,6 +114,24 @@ def test_the_origin_of_each_key_is_kept_and_assumptions_are_said() -> None:
     full = Transforms(resize=64, crop=60, interpolation="bicubic", mean=(0.5,), std=(0.5,), channels=1)
     assert assumptions(overridden(assumed(), full)) == ()
     assert "rescale 1/255" in assumptions(assumed())[0]
+
+
+def test_unsound_means_are_an_error_and_not_more_channels() -> None:
+    with pytest.raises(SourceError, match=r"transforms\.mean: expected 1 values, one a channel, found 3"):
+        overridden(assumed(1), Transforms(mean=(0.5, 0.5, 0.5)))
+    with pytest.raises(SourceError, match=r"transforms\.std: expected 3 values, one a channel, found 0"):
+        overridden(Steps(), Transforms(mean=(0.5, 0.5, 0.5)))
+    with pytest.raises(SourceError, match=r"expected numbers above 0, found \(0\.0,\)"):
+        overridden(assumed(1), Transforms(std=(0.0,)))
+    grey = overridden(assumed(), Transforms(channels=1))
+    assert (grey.mean, grey.std) == ((0.5,), (0.5,)) and "mean (0.5,)" in assumptions(grey)[0]
+
+
+@pytest.mark.parametrize(("mean", "std"), [((1.0, 2.0), (1.0, 1.0)), ((1.0,), (0.0,)), ((1.0,), (1.0, 2.0))])
+def test_columns_that_do_not_fit_their_means_are_an_error(mean: Any, std: Any) -> None:
+    with pytest.raises(SourceError, match="deviations for 3 columns"):
+        Columns(mean, std).encode([np.zeros(3)])
+    assert Columns((1.0,), (2.0,)).encode([np.zeros(3)]).tolist() == [[-0.5, -0.5, -0.5]]
 
 
 def test_unread_keys_of_a_processor_are_reported() -> None:
