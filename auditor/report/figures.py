@@ -96,9 +96,9 @@ def _mark(axes: Axes, at: float, text: str, ends: tuple[float, float]) -> None:
     fraction = 1.0 if far and at > high else 0.0 if far else _across(axes, at)
     flip = fraction > 0.6
     axes.annotate(
-        text, (fraction, 1.0), (-2 if flip else 2, -2), xycoords="axes fraction", textcoords="offset points",
-        va="top", ha="right" if flip else "left", fontsize=7, color=style.SOFT, zorder=5,
-        bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 0.6},
+        text, (fraction, 0.0 if far else 1.0), (-2 if flip else 2, 3 if far else -2), xycoords="axes fraction",
+        textcoords="offset points", va="bottom" if far else "top", ha="right" if flip else "left", fontsize=7,
+        color=style.SOFT, zorder=5, bbox={"facecolor": "white", "alpha": 0.7, "linewidth": 0, "pad": 0.6},
     )  # fmt: skip
 
 
@@ -178,7 +178,7 @@ def _bars(axes: Axes, block: Bars) -> None:
             axes.plot([bar.low, bar.high], [place, place], color=style.INK, linewidth=1.0, zorder=3)
     axes.set_yticks(at, names.texts, fontsize=names.size, linespacing=0.95)
     axes.invert_yaxis()
-    axes.set_xlabel(label(block.x_label, 60))
+    axes.set_xlabel(label(block.x_label, 120))
     axes.grid(visible=True, axis="x")
     axes.tick_params(axis="y", length=0)
     if len(at):
@@ -247,7 +247,7 @@ def _ticks(axes: Axes, block: Heatmap, width: float) -> None:
     names = [label(middle(name, 16), 16) for name in block.columns]
     room = max(width - 16 - longest(label(middle(name, 28), 28) for name in block.rows), 20)
     most = int(room / (longest(names) + 2))
-    flat = column_names(names, room / max(1, len(names)))
+    flat = column_names([label(name, 40) for name in block.columns], room / max(1, len(names)))
     turned = not flat and longest(names) > 6 and most < len(names)
     shown = flat or names
     columns = style.thinned(len(names), len(names) if flat else max(2, int(room / 4.2) if turned else most))

@@ -88,8 +88,8 @@ def without_start(texts: Sequence[str]) -> list[str]:
 
 def column_names(texts: Sequence[str], cell: float) -> tuple[str, ...]:
     """Names below columns on two lines, where every word fits into its column; else none."""
-    names = tuple(wrapped(text, cell - 1.0) for text in texts)
-    fit = longest(names) <= cell - 1.0 and all(ELLIPSIS not in name for name in names)
+    names = tuple(wrapped(text, cell - 0.2) for text in texts)
+    fit = longest(names) <= cell - 0.2 and all(ELLIPSIS not in name for name in names)
     return names if fit else ()
 
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
 
-_LABEL_MM, _LINE_MM, _GAP_MM, _BAR_MM = 4.0, 3.2, 1.8, 2.6
+_LABEL_MM, _LINE_MM, _GAP_MM, _BAR_MM = 4.0, 3.6, 1.8, 2.6
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ def fit(axes: "Axes", margins: Margins, scale: "Axes | None" = None) -> None:
     axes.set_xlabel(wrapped(axes.get_xlabel(), width - 3.0))
     bottom = _below(axes)
     for named in (axes, scale) if scale is not None else (axes,):
-        named.set_ylabel(wrapped(named.get_ylabel(), height - bottom + min(bottom, 2.0) - 1.0))
+        named.set_ylabel(wrapped(named.get_ylabel(), height - margins.top - 1.0))
     tall = (height - bottom - margins.top) / height
     axes.set_position((0.2, bottom / height, 0.6, tall))
     left = _beside(axes.yaxis)
@@ -40,9 +40,9 @@ def fit(axes: "Axes", margins: Margins, scale: "Axes | None" = None) -> None:
         scale.yaxis.set_label_coords(1 - 0.9 / width, middle, transform=_page(axes))
         scale.yaxis.label.set_verticalalignment("bottom")
     axes.set_position((left / width, bottom / height, (width - left - right) / width, tall))
-    middle = _centre(axes.get_ylabel(), (bottom, height - margins.top), height) / height
-    axes.yaxis.set_label_coords(0.6 / width, middle, transform=_page(axes))
-    axes.yaxis.label.set_verticalalignment("top")
+    middle = _centre(axes.get_ylabel(), (bottom, height - margins.top), height - margins.top + 0.5) / height
+    edge = _lines(axes.get_ylabel()) - 1.1
+    axes.yaxis.set_label_coords(edge / width, middle, transform=_page(axes))
     middle = _centre(axes.get_xlabel(), (left, width - right), width) / width
     axes.xaxis.set_label_coords(middle, 0.9 / height, transform=_page(axes))
     axes.xaxis.label.set_verticalalignment("bottom")

@@ -8,7 +8,8 @@ from html.parser import HTMLParser
 import pytest
 
 from auditor.blocks import Images, Picture, PictureRow
-from auditor.report import html, naming
+from auditor.report import blockviews, html, naming
+from auditor.report.drawn import Drawn
 from auditor.results import Report
 from tests import cases
 
@@ -159,3 +160,24 @@ def test_outcomes_that_say_nothing_say_so(screen: str) -> None:
 def test_a_report_without_checks_is_a_page_too() -> None:
     page = html.render(cases.report("inconclusive", found=(), waivers=(), not_tested=()))
     assert "Nothing was expected of this model" in page and "No bounds were set." in page
+
+
+def test_few_pictures_a_row_stand_in_a_column_and_a_reading_is_said_once() -> None:
+    found = cases.pictures()
+    few = found.model_copy(
+        update={"rows": tuple(row.model_copy(update={"pictures": row.pictures[:3]}) for row in found.rows)}
+    )
+    views = blockviews.said_once([blockviews.view(block, Drawn()) for block in (found, few, few)])
+    assert [view.wide for view in views] == [True, False, False]
+    assert [view.reading for view in views] == [found.reading, blockviews.AGAIN, blockviews.AGAIN]
+    tall = few.model_copy(update={"rows": (*few.rows, few.rows[1])})
+    assert blockviews.view(tall, Drawn()).dense and not views[0].dense
+
+
+def test_a_check_without_bounds_has_no_empty_columns_and_names_no_reason_twice() -> None:
+    check = cases.checks()[2].model_copy(
+        update={"verdicts": (), "outcome": "info", "reason": "No bound was stated for it."}
+    )
+    page = html.render(cases.report(found=(check,)))
+    table = page.partition("measured described")[2].partition("</table>")[0]
+    assert "What it is" in table and "Margin" not in table and "No bound was stated" not in page
