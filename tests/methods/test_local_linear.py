@@ -1,11 +1,11 @@
 """Local surrogates: exact on linear models, honest where the model is not linear."""
 
 import doctest
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from asked import Net
 from sklearn.linear_model import Ridge
 from torch import nn
 
@@ -17,18 +17,6 @@ from auditor.methods.attribution.removal import removal_of
 from auditor.methods.local_linear import Coalitions, asked_coalitions, fidelity, ridge, tangent_r2, weighted_r2
 
 
-class Plain:
-    def __init__(self, module: nn.Module) -> None:
-        self.module = module.eval()
-
-    def logits(self, inputs: Any) -> torch.Tensor:
-        return self.module(inputs)
-
-    def gradient_inputs(self, inputs: Any) -> tuple[torch.Tensor, Any]:
-        leaf = inputs.detach().clone().requires_grad_(True)
-        return leaf, leaf
-
-
 def generator(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
@@ -38,9 +26,9 @@ BACKGROUND = torch.randn(50, 6, generator=generator(2))
 TARGETS = torch.tensor([0, 1, 0, 1, 0])
 
 
-def linear() -> Plain:
+def linear() -> Net:
     torch.manual_seed(0)
-    return Plain(nn.Linear(6, 2))
+    return Net(nn.Linear(6, 2))
 
 
 def test_doctests() -> None:
@@ -79,7 +67,7 @@ def test_fidelity_is_one_on_a_linear_model_and_low_where_parts_only_matter_toget
             return torch.stack([torch.sign(x - BACKGROUND.mean(dim=0)).abs().sum(dim=1) % 2] * 2, dim=1)
 
     found = []
-    for model in (linear(), Plain(Parity())):
+    for model in (linear(), Net(Parity())):
         removal = removal_of(ROWS, "mean", Context(background=BACKGROUND))
         forwards, draw = Forwards(model, 64), generator(3)
         seen, fresh = (asked_coalitions(forwards, removal, TARGETS, 200, draw) for _ in range(2))
@@ -95,7 +83,7 @@ def test_the_tangent_of_a_line_is_the_line_and_that_of_a_wave_holds_only_nearby(
     radii = (0.001, 0.5)
     straight = tangent_r2(linear(), ROWS, TARGETS, radii, 40, Context())
     assert straight.min() > 0.999
-    wave = tangent_r2(Plain(Wave()), ROWS, TARGETS, radii, 40, Context())
+    wave = tangent_r2(Net(Wave()), ROWS, TARGETS, radii, 40, Context())
     assert wave[:, 0].min() > 0.95 and wave[:, 1].max() < 0.5
 
 
@@ -104,4 +92,4 @@ def test_a_score_that_never_varies_has_no_r2() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return 0 * x[:, :2]
 
-    assert np.isnan(tangent_r2(Plain(Constant()), ROWS, TARGETS, (0.1,), 10, Context())).all()
+    assert np.isnan(tangent_r2(Net(Constant()), ROWS, TARGETS, (0.1,), 10, Context())).all()

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+from asked import Net
 from torch import nn
 
 from auditor.methods.attribution import steps as steps_module
@@ -15,20 +16,6 @@ from auditor.methods.attribution.steps import Steps
 from auditor.methods.trust import sensitivity as module
 from auditor.methods.trust.sensitivity import largest_changes
 from auditor.methods.trust.sensitivity import max_sensitivity as relative
-
-
-class Plain:
-    """Any module on rows or pictures."""
-
-    def __init__(self, module: nn.Module) -> None:
-        self.module = module.eval()
-
-    def logits(self, inputs: Any) -> torch.Tensor:
-        return self.module(inputs)
-
-    def gradient_inputs(self, inputs: Any) -> tuple[torch.Tensor, Any]:
-        leaf = inputs.detach().clone().requires_grad_(True)
-        return leaf, leaf
 
 
 @dataclass(frozen=True)
@@ -51,12 +38,12 @@ TARGETS = torch.zeros(40, dtype=torch.int64)
 
 
 def test_the_gradient_of_a_linear_model_does_not_move() -> None:
-    found = max_sensitivity(method_of("saliency"), Plain(nn.Linear(6, 2)), INPUTS, TARGETS, Context(), 4, 0.1)
+    found = max_sensitivity(method_of("saliency"), Net(nn.Linear(6, 2)), INPUTS, TARGETS, Context(), 4, 0.1)
     assert torch.equal(found, torch.zeros(40))
 
 
 def test_a_map_that_is_the_input_moves_as_the_noise_does() -> None:
-    model, context = Plain(nn.Linear(6, 2)), Context(seed=3)
+    model, context = Net(nn.Linear(6, 2)), Context(seed=3)
     found = max_sensitivity(Itself(), model, INPUTS, TARGETS, context, 3, 0.1)
     steps, want = Steps(INPUTS, INPUTS, context), torch.zeros(40)
     for _ in range(3):
@@ -71,8 +58,8 @@ def test_a_planted_shattered_gradient_is_far_more_sensitive_than_a_smooth_one() 
             return torch.stack([torch.sin(300 * x).sum(dim=1), x.sum(dim=1)], dim=1)
 
     method = method_of("saliency")
-    rough = max_sensitivity(method, Plain(Shattered()), INPUTS, TARGETS, Context(), 8, 0.02)
-    smooth = max_sensitivity(method, Plain(nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 2))), INPUTS,
+    rough = max_sensitivity(method, Net(Shattered()), INPUTS, TARGETS, Context(), 8, 0.02)
+    smooth = max_sensitivity(method, Net(nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 2))), INPUTS,
                              TARGETS, Context(), 8, 0.02)  # fmt: skip
     assert rough.mean() > 0.5 > 0.05 > smooth.mean()
 
@@ -82,9 +69,9 @@ def test_an_empty_map_is_not_a_number_and_more_draws_never_find_less() -> None:
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return torch.relu(x[:, :2] - 0.5)
 
-    few = max_sensitivity(method_of("saliency"), Plain(Flat()), INPUTS, TARGETS, Context(), 2, 0.02)
+    few = max_sensitivity(method_of("saliency"), Net(Flat()), INPUTS, TARGETS, Context(), 2, 0.02)
     assert torch.equal(few.isnan(), INPUTS[:, 0] <= 0.5)
-    net = Plain(nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 2)))
+    net = Net(nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 2)))
     two, nine = (max_sensitivity(method_of("saliency"), net, INPUTS, TARGETS, Context(), k, 0.05) for k in (2, 9))
     assert (nine >= two).all() and (nine > two).any()
 
@@ -122,14 +109,14 @@ def test_columns_are_moved_in_their_own_units_also_a_single_one() -> None:
     background = torch.tensor([[0.0, 0.0], [2.0, 2000.0]])
     steps = Steps(torch.ones(3, 2), torch.ones(3, 2), Context(background=background))
     assert steps.spread.tolist() == [[1.0, 1000.0]] * 3
-    one, model = torch.arange(40.0)[:, None], Plain(nn.Linear(1, 2))
+    one, model = torch.arange(40.0)[:, None], Net(nn.Linear(1, 2))
     found = max_sensitivity(Itself(), model, one, TARGETS, Context(background=one), 4, 0.1)
     assert torch.isfinite(found[1:]).all() and found[1:].min() > 0 and found[0].isnan()
 
 
 def test_what_no_nudge_moves_is_no_number_and_an_infinite_map_is_an_error() -> None:
     grey = torch.ones(2, 1, 4, 4)
-    largest, size = largest_changes(Itself(), Plain(nn.Flatten()), grey, TARGETS[:2], Context(), 2, 0.1)
+    largest, size = largest_changes(Itself(), Net(nn.Flatten()), grey, TARGETS[:2], Context(), 2, 0.1)
     assert largest.isnan().all() and (size > 0).all()
 
     class Broken(Itself):
@@ -137,4 +124,4 @@ def test_what_no_nudge_moves_is_no_number_and_an_infinite_map_is_an_error() -> N
             return Maps(inputs / 0)
 
     with pytest.raises(ValueError, match="not finite"):
-        largest_changes(Broken(), Plain(nn.Linear(6, 2)), INPUTS, TARGETS, Context(), 2, 0.1)
+        largest_changes(Broken(), Net(nn.Linear(6, 2)), INPUTS, TARGETS, Context(), 2, 0.1)
