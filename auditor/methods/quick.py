@@ -17,29 +17,38 @@ def quick_copy(module: nn.Module, run: Callable[[nn.Module], Tensor]) -> tuple[n
 
     run(module) -> logits of some real inputs. The difference is the largest over those logits, relative to the
     standard deviation of the original's. A copy that differs by more than TOLERANCE (a convolution whose output is
-    also read elsewhere, a module that keeps state) is thrown away for one that is not folded, and where that differs
-    too (a module that answers otherwise each time, or reads what no copy has) the module itself is returned, with no
-    difference. Never train the copy nor take its Hessian: parameters are frozen.
+    also read elsewhere, a module that keeps state), or that cannot run (`view` knows one memory layout alone), is
+    thrown away for one that is less changed; where all of them differ (a module that answers otherwise each time, or
+    reads what no copy has) the module itself is returned, with no difference. Never train the copy nor take its
+    Hessian.
     """
     with torch.no_grad():
         want = run(module)
         spread = float(want.std(correction=0)) or 1.0
-        for fold in (True, False):
-            made = _prepared(module, run, fold)
-            difference = float((run(made) - want).abs().max()) / spread
+        for fold, last in ((True, True), (True, False), (False, True)):
+            made = _prepared(module, run, fold, last)
+            difference = _difference(made, run, want) / spread
             if difference <= TOLERANCE:
                 return made, difference
     return module, 0.0
 
 
-def _prepared(module: nn.Module, run: Callable[[nn.Module], Tensor], fold: bool) -> nn.Module:
+def _difference(made: nn.Module, run: Callable[[nn.Module], Tensor], want: Tensor) -> float:
+    """The largest difference of its logits; infinite where it cannot run, and NaN is not accepted either."""
+    try:
+        return float((run(made) - want).abs().max())
+    except RuntimeError:
+        return float("inf")
+
+
+def _prepared(module: nn.Module, run: Callable[[nn.Module], Tensor], fold: bool, last: bool) -> nn.Module:
     made = copy.deepcopy(module).eval().requires_grad_(False)
     for convolution, norm in conv_norm_pairs(made, run) if fold else ():
         parts: Any = made.get_submodule(convolution), made.get_submodule(norm)
         _put(made, convolution, fuse_conv_bn_eval(*parts))
         _put(made, norm, nn.Identity())
     for part in made.modules():
-        if isinstance(part, nn.Conv2d):
+        if last and isinstance(part, nn.Conv2d):
             part.to(memory_format=torch.channels_last)
     return made
 

@@ -68,6 +68,23 @@ def test_a_fold_that_would_change_the_logits_is_taken_back() -> None:
     assert difference <= TOLERANCE and torch.allclose(made(INPUTS), net(INPUTS), atol=1e-5)
 
 
+def test_a_model_that_knows_one_memory_layout_alone_is_folded_in_that_one() -> None:
+    class Viewing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.norm, self.head = nn.Conv2d(3, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Linear(576, 5)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(torch.relu(self.norm(self.first(x))).view(len(x), -1))
+
+    torch.manual_seed(0)
+    net = Viewing().eval()
+    net.norm.running_mean = torch.randn(4)
+    made, difference = quick_copy(net, lambda module: module(INPUTS))
+    assert isinstance(made.norm, nn.Identity) and difference < 1e-5
+    assert torch.allclose(made(INPUTS), net(INPUTS), atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "densenet121"])
 def test_torchvision_networks_keep_their_logits(name: str) -> None:
     import torchvision
