@@ -80,10 +80,11 @@ def table(found: list[dict[str, Any]], command: str) -> str:
 
 TEXT = """# How often planted defects are caught
 
-Made by `{command}`. Small models are trained with one planted defect each (benchmarks/zoo: what each is, and the proof
-that it was learned: accuracy on data without it falls by at least 10 points, or the mechanism is measured). Each is
-audited by a spec of eight lines that names a preset and nothing else. It counts as caught if the audit fails: at least
-one expectation of severity error failed, with Holm's correction over all of the preset.
+Made by `{command}`. Small models are trained with one planted
+defect each (benchmarks/zoo: what each is, and the proof that it was learned: accuracy on data without it falls by at
+least 10 points, or the mechanism is measured). Each is audited by a spec of eight lines that names a preset and nothing
+else. It counts as caught if the audit fails: at least one expectation of severity error failed, with Holm's correction
+over all of the preset.
 
 | defect | caught | by (how often) | median proof |
 |---|---|---|---|
@@ -99,8 +100,11 @@ How the bounds were chosen: between the quantiles of healthy models of other rec
 table was used. The audits ran the checks that can fail (severity error); those that can only warn do not move an
 outcome, and Holm's family is the preset's in any case.
 
-What the table does not say: the defects are strong and the models small. A defect that a model half learned, or one of
-another kind, may pass. {audits} audits, {spent:.0f} CPU seconds in all, {trained:.0f} of them for training:
+What the table does not say: the defects are strong and the models small, and the recipes of the defects were made
+stronger until models relied on them (on seeds 0 and 1 before any bound was set, and from 100 on). A defect that a model
+half learned may pass: a fainter patch, without which accuracy fell from .96 to .79, took 6 to 9% of the predictions
+along, as regions of healthy models do (up to 27%, where the object fills the region); the preset fails from 30% on.
+{audits} audits, {spent:.0f} CPU seconds in all, {trained:.0f} of them for training:
 {each:.1f} s an audit, one thread, on a machine of {cores} cores.
 """
 

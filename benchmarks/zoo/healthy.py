@@ -208,8 +208,8 @@ def measured(name: str, seed: int) -> tuple[tables.Split, tables.Split, tuple[st
 
 
 def language_models(seed: int = 4000) -> Iterator[tuple[str, Recipe]]:
-    """Twenty tiny language models, causal (Llama) and masked (BERT), on sentences in which words call for words."""
-    sizes = ((32, 1, 2), (32, 2, 2), (48, 2, 4), (24, 2, 2), (64, 1, 4))
+    """Twenty-four tiny language models, causal (Llama) and masked (BERT), on sentences of words that call for words."""
+    sizes = ((32, 1, 2), (32, 2, 2), (48, 2, 4), (24, 2, 2), (64, 1, 4), (48, 1, 2))
     for at, size in enumerate(sizes):
         for number, kind in enumerate(("causal", "masked", "causal", "masked")):
             name = f"{kind}-{size[0]}x{size[1]}-{number // 2}"
