@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageFile
 
 from auditor.artifacts.predictions import Predictions, predictions_of
 from auditor.checks.task.performance import Performance
@@ -54,7 +54,11 @@ def root(zoo: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_one_corrupt_picture_of_many_is_one_reported_row(root: Path) -> None:
+@pytest.mark.parametrize("lifted", [False, True])
+def test_one_corrupt_picture_of_many_is_one_reported_row(
+    root: Path, lifted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", lifted)  # as a library of the same process may have
     for index in range(40):
         picture(root / "pics" / ("cat", "dog", "Palace")[index % 3] / f"{index}.png", index, (32, 32))
     bad = root / "pics" / "dog" / "bad.jpg"
