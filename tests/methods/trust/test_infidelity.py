@@ -22,9 +22,11 @@ def drawn(seed: int = 0) -> torch.Generator:
 
 
 class Linear:
-    """f(x) = w . x."""
+    """f(x) = w . x, with weights of both signs."""
 
-    module = nn.Linear(COLUMNS, 1)
+    def __init__(self) -> None:
+        self.module = nn.Linear(COLUMNS, 1)
+        self.module.weight.data = torch.randn(1, COLUMNS, generator=drawn(9))
 
     def logits(self, inputs: Any) -> torch.Tensor:
         return self.module(inputs)
