@@ -108,7 +108,7 @@ def tangent_r2(
         true, guessed = [], []
         for _ in range(draws):
             step = steps.normal() * radius * steps.spread
-            true.append(scores(model, moved(model, inputs, lambda own, step=step: own + step), targets))  # type: ignore[misc]
+            true.append(scores(model, moved(model, inputs, step.add), targets))
             guessed.append(base + (slope * step).flatten(1).sum(dim=1))
         y, g = torch.stack(true, dim=1).double().cpu().numpy(), torch.stack(guessed, dim=1).double().cpu().numpy()
         found[:, place] = [weighted_r2(a, b, np.ones(draws)) for a, b in zip(y, g, strict=True)]

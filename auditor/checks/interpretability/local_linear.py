@@ -9,7 +9,7 @@ from auditor.artifacts.asking import asking, refusal
 from auditor.artifacts.drawn_maps import Wording, drawn
 from auditor.artifacts.local_linear import RADII, Coalesced, CoalescedNeed, Tangents, TangentsNeed
 from auditor.artifacts.targets import TargetName
-from auditor.blocks import Line, Lines
+from auditor.blocks import AnyBlock, Line, Lines
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Evidence, Measurement, Metric
 from auditor.needs import Need
@@ -85,16 +85,17 @@ class LocalLinear(Check):
 
     def measure(self, *, found: Coalesced | Tangents) -> Evidence:
         """Fidelity and agreement of the fits, or the reach of the tangents."""
+        block: AnyBlock
         if isinstance(found, Tangents):
-            explained, columns, blocks = found.explained, {"radius_90": found.radius}, (_reach(found),)
+            explained, columns, block = found.explained, {"radius_90": found.radius}, _reach(found)
         else:
             explained, columns = found.maps.explained, {"fidelity_r2": found.r2, "seed_agreement": found.agreement}
-            blocks = (drawn(found.maps, WORDING),)  # type: ignore[assignment]  # another block
+            block = drawn(found.maps, WORDING)
         parts = [self._averaged(name, column, explained.groups) for name, column in columns.items()]
         notes = found.explained.notes() if isinstance(found, Tangents) else found.maps.notes()
         whole = {name: column for name, column in columns.items() if not (column != column).any()}
         return Evidence(
-            measurements=tuple(one for one, _ in parts if one is not None), blocks=blocks,
+            measurements=tuple(one for one, _ in parts if one is not None), blocks=(block,),
             samples={name: tuple(column.tolist()) for name, column in whole.items()},
             examples=explained.examples if whole else (),
             notes=(*(note for _, lost in parts for note in lost), *notes),

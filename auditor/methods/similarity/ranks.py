@@ -112,7 +112,11 @@ def _rows(a: ArrayLike, b: ArrayLike, lengths: ArrayLike | None) -> tuple[list[F
         raise ValueError(f"expected {len(first)} lengths from 1 to {first[0].size}, found {own.tolist()[:8]}")
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
         raise ValueError("a map holds numbers that are not finite")
-    return tuple([row.ravel()[:size] for row, size in zip(maps, own, strict=True)] for maps in (first, second))  # type: ignore[return-value]  # two lists
+    return _lines(first, own), _lines(second, own)
+
+
+def _lines(maps: Floats, lengths: NDArray[Any]) -> list[Floats]:
+    return [row.ravel()[:size] for row, size in zip(maps, lengths, strict=True)]
 
 
 def _flat(values: Floats) -> bool:
