@@ -33,6 +33,9 @@ def changes(
         elementwise=ratio,
         quantiles=np.repeat(ratio[:, :, None], 5, axis=2),
         lr=np.full(intervals, lr),
+        projection=np.zeros((intervals, 256)),
+        turn=np.full(moved.shape, np.nan),
+        resolution=np.zeros(moved.shape),
     )
 
 

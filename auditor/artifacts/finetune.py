@@ -62,7 +62,7 @@ class Start(Live[Starting]):
 class FineTune(Derived[Run]):
     """One run of the recipe of `ref` (a model of source "finetune"); seeds count from 1."""
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     artifact: ClassVar[type] = Run
     ref: ModelRef
     seed: int

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from auditor.errors import NotApplicable, SourceError
 from auditor.evidence import Measurement
-from auditor.methods.training.record import Changes, Run
+from auditor.methods.training.record import Changes, Curves, Run
 from auditor.needs import Derived, Live, Need
 from auditor.subject import FileRef, History, Holding, ModelRef, Runtime, Subject
 
@@ -20,6 +20,7 @@ CHECKPOINTS = 'history: {checkpoints: "ckpt/step-*.safetensors"}'
 class Trajectory:
     """One Changes a recorded run, or one for a history of checkpoints, which has no `runs` (no losses, no gradients).
 
+    curves: what is known of a history from elsewhere beside its changes, one each; empty for runs, which hold their own.
     appeared, vanished: tensors that some checkpoints hold and others do not; they are not in `changes`.
     """
 
@@ -28,6 +29,7 @@ class Trajectory:
     runs: tuple[Run, ...] = ()
     appeared: tuple[str, ...] = ()
     vanished: tuple[str, ...] = ()
+    curves: tuple[Curves, ...] = ()
 
     def diverged(self) -> str:
         """Which runs diverged, and where, as one sentence; "" for none."""
@@ -121,6 +123,7 @@ class Checkpoints(Live[CheckpointFiles]):
 class CheckpointTrajectory(Derived[Trajectory]):
     """The changes between the checkpoints of a model's history."""
 
+    version: ClassVar[int] = 2
     artifact: ClassVar[type] = Trajectory
     ref: ModelRef
     runtime: Runtime

@@ -1,1 +1,1 @@
-"""The place of `auditor.record`, which this version does not have; it will import nothing of the product."""
+"""`auditor.record` for people's own training loops; it imports nothing of the product, and torch inside functions."""

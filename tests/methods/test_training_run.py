@@ -10,9 +10,9 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from auditor.methods.training.recipe import Settings, learning_rate
-from auditor.methods.training.record import FLOOR, GRID, Run
+from auditor.methods.training.record import Run
 from auditor.methods.training.train import train
-from auditor.methods.training.watch import sketch_rows, unique_parameters
+from auditor.recorder.watch import FLOOR, GRID, sketch_rows, unique_parameters
 
 
 class Points:

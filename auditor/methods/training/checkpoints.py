@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from auditor.errors import SourceError
+from auditor.methods.training.gathered import Gathered
 from auditor.methods.training.record import Changes
-from auditor.methods.training.watch import Watch
+from auditor.recorder.watch import Watch
 
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 """Names of the buffers of normalization layers, which are no parameters."""
@@ -66,17 +67,20 @@ def _followed(file: Any, name: str) -> tuple[int, ...] | None:
 
 def _watched(name: str, files: Sequence[Any], steps: Sequence[int]) -> Changes:
     tensor = files[0].get_tensor(name).float().clone()
-    watch = Watch((name,), (tensor,), (True,), start=steps[0])
+    watch = Watch({name: tensor})
+    gathered = Gathered((name,), (tensor.numel(),), (tensor.dim(),), (True,), start=steps[0])
     for file, step in zip(files[1:], steps[1:], strict=True):
         tensor.copy_(file.get_tensor(name).float())
-        watch.mark(step, nan)
-    return watch.changes()
+        gathered.add(step, nan, watch.mark())
+    return gathered.changes()
 
 
 def _joined(parts: Sequence[Changes]) -> Changes:
     """The changes of single tensors side by side."""
     first = parts[0]
     one = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ("sizes", "dims", "trained")}
-    many = ("norm", "change", "l1_norm", "l1_change", "elementwise", "quantiles")
+    many = ("norm", "change", "l1_norm", "l1_change", "elementwise", "quantiles", "turn", "resolution")
     beside = {name: np.concatenate([getattr(part, name) for part in parts], axis=1) for name in many}
-    return Changes(tensors=tuple(part.tensors[0] for part in parts), steps=first.steps, lr=first.lr, **one, **beside)
+    projection = np.sum([part.projection for part in parts], axis=0)
+    names = tuple(part.tensors[0] for part in parts)
+    return Changes(tensors=names, steps=first.steps, lr=first.lr, projection=projection, **one, **beside)

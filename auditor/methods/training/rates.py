@@ -5,11 +5,14 @@ from typing import Literal
 
 import numpy as np
 
-from auditor.methods.training.record import FLOOR, Bools, Changes, Floats
+from auditor.methods.training.record import Bools, Changes, Floats
+from auditor.recorder.watch import FLOOR
 
 Kind = Literal["l2", "l1", "elementwise"]
 EARLY_SHARE = 0.1
-INTERVALS = ("norm", "change", "l1_norm", "l1_change", "elementwise", "quantiles", "lr")
+INTERVALS = (
+    "norm", "change", "l1_norm", "l1_change", "elementwise", "quantiles", "lr", "projection", "turn", "resolution",
+)  # fmt: skip
 
 
 def usual(changes: Changes) -> Bools:

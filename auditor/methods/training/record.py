@@ -17,10 +17,7 @@ if TYPE_CHECKING:
 else:
     Floats = Ints = Bools = Weights = Any
 
-VERSION = 1
-GRID = (0.05, 0.25, 0.5, 0.75, 0.95)
-FLOOR = 1e-3
-"""The denominator of a relative change is at least this share of the tensor's root mean square."""
+VERSION = 2
 
 
 @dataclass(frozen=True)
@@ -30,8 +27,13 @@ class Changes:
     steps: [R + 1], the optimizer steps of the records, the first being the start.
     norm, l1_norm: [R, T], of the tensor at the interval's start; change, l1_change: of its change over the interval.
     elementwise: [R, T], mean of abs(change) / max(abs(value), FLOOR x rms); quantiles: [R, T, 5], of the same ratio
-    at GRID, over at most 2,048 fixed elements a tensor. lr: [R], mean learning rate of the interval, NaN if unknown.
+    at GRID; both over at most 2,048 fixed elements a tensor (recorder/watch.py).
+    lr: [R], mean learning rate of the interval, NaN if unknown.
     trained: False for tensors that the recipe leaves alone (and for none read off checkpoints).
+    projection: [R, 256], of the change of all trained tensors as one vector, or [R, 0] (recorder/projection.py).
+    turn: [R, T], the inner product of a tensor's change with its change over the interval before; NaN in the first
+    interval and where it is not known exactly. resolution: [R, T], the norm that the rounding of the stored numbers
+    alone may give a change (0 for float32): a change that is not well above it is not decidable.
     """
 
     tensors: tuple[str, ...]
@@ -46,12 +48,38 @@ class Changes:
     elementwise: Floats
     quantiles: Floats
     lr: Floats
+    projection: Floats
+    turn: Floats
+    resolution: Floats
 
     def finite(self) -> bool:
         """Whether all tensors stayed finite."""
         import numpy as np
 
         return bool(np.isfinite(self.change).all() and np.isfinite(self.norm).all())
+
+
+@dataclass(frozen=True)
+class Series:
+    """One number watched along a history: its value after each of some steps, float64 [S]."""
+
+    steps: Ints
+    values: Floats
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What is known of one history beside how its tensors changed; what is not known is left out.
+
+    series: by name: "loss" (of each step's batch), "lr", "gradient_norm" (before clipping), "train_loss" and
+    "validation_loss" (in eval mode), and the user's own metrics under "metric/NAME".
+    gradient: [G, T], the gradient norm of each tensor (in the order of Changes.tensors) after `gradient_steps`, NaN
+    where there was none; [0, T] if unknown.
+    """
+
+    series: dict[str, Series]
+    gradient_steps: Ints
+    gradient: Floats
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch.nn.functional import cross_entropy
 
+from auditor.methods.training.gathered import Gathered
 from auditor.methods.training.look import Examples, Forward, Looks, Loss
 from auditor.methods.training.recipe import Settings, learning_rate, optimizer_of
 from auditor.methods.training.record import VERSION, Run, Weights
-from auditor.methods.training.watch import Watch, unique_parameters
+from auditor.recorder.watch import Watch, unique_parameters
 
 
 @contextmanager
@@ -79,7 +80,10 @@ class Training:
     def __post_init__(self) -> None:
         parameters = unique_parameters(self.module)
         self.tensors = list(parameters.values())
-        self.watch = Watch(tuple(parameters), self.tensors, [tensor.requires_grad for tensor in self.tensors])
+        trained = [tensor.requires_grad for tensor in self.tensors]
+        sizes, dims = [tensor.numel() for tensor in self.tensors], [tensor.dim() for tensor in self.tensors]
+        self.watch = Watch(parameters, trained)
+        self.gathered = Gathered(tuple(parameters), sizes, dims, trained)
         self.steps: list[tuple[float, float, float]] = []  # loss, learning rate, gradient norm
         self.gradients: list[list[float]] = []
         self.checkpoints: dict[int, dict[str, Weights]] = {}
@@ -93,7 +97,7 @@ class Training:
         for step in range(1, self.settings.steps + 1):
             finite = self.step(optimizer, next(batches), step)
             if finite and self.settings.records(step):
-                self.watch.mark(step, self.mean_rate())
+                self.gathered.add(step, self.mean_rate(), self.watch.mark())
                 finite = self.looks.look(step)
             if not finite or step in kept:
                 self.keep(step)
@@ -143,7 +147,7 @@ class Training:
 
     def mean_rate(self) -> float:
         """The mean learning rate since the last mark."""
-        return float(np.mean([lr for _, lr, _ in self.steps[self.watch.steps[-1] :]]))
+        return float(np.mean([lr for _, lr, _ in self.steps[self.gathered.steps[-1] :]]))
 
     def keep(self, step: int) -> None:
         """Copy the weights and buffers."""
@@ -165,7 +169,7 @@ class Training:
             lr=lr,
             gradient_norm=norm,
             gradient=np.array(self.gradients, dtype=np.float64).reshape(-1, count),
-            changes=self.watch.changes(),
+            changes=self.gathered.changes(),
             record_steps=np.array(looks.steps, dtype=np.int64),
             train_loss=np.array([seen.loss for seen in looks.train_seen], dtype=np.float64),
             train_rows=looks.train_seen[0].n,
