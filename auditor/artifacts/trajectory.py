@@ -20,7 +20,7 @@ CHECKPOINTS = 'history: {checkpoints: "ckpt/step-*.safetensors"}'
 class Trajectory:
     """One Changes a recorded run, or one for a history of checkpoints, which has no `runs` (no losses, no gradients).
 
-    curves: what is known of a history from elsewhere beside its changes, one each; empty for runs, which hold their own.
+    curves: what is known of each history from elsewhere beside its changes; empty for runs, which hold their own.
     appeared, vanished: tensors that some checkpoints hold and others do not; they are not in `changes`.
     """
 
