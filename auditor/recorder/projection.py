@@ -1,9 +1,9 @@
 """A random projection of all weights to 256 numbers, which keeps distances and angles up to a few percent."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from hashlib import sha256
+from hashlib import sha512
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -32,32 +32,45 @@ def signs(device: str) -> "torch.Tensor":
     return (drawn.float() * 2 - 1).to(device)
 
 
-def offsets(name: str, size: int) -> tuple[int, ...]:
-    """Where in the signs each block of the tensor of this name begins: the same in every run and every file."""
-    blocks = -(-size // BLOCK)
-    return tuple(_drawn(f"{block}:{name}") % SIGNS for block in range(blocks))
+@dataclass(frozen=True)
+class Drawn:
+    """What a tensor's name draws for each of its blocks: where in the signs it begins, and 256 signs of its rows.
+
+    The rows' signs make the projection unbiased over names for every vector; stretches of one table alone are too few
+    to draw from for vectors that repeat themselves.
+    """
+
+    starts: tuple[int, ...]
+    rows: "torch.Tensor"
+
+    def add(self, buckets: "torch.Tensor", part: "torch.Tensor", block: int, scratch: "torch.Tensor") -> None:
+        """Add some blocks of the flat tensor, `block` being the first one's number, onto the [PRIME] buckets.
+
+        scratch: of the size of a block, or of the part where that is smaller.
+        """
+        import torch
+
+        table, rows = signs(str(part.device)), self.rows.to(part)
+        for number, piece in enumerate(torch.split(part, BLOCK) if len(part) else (), start=block):
+            start, size = self.starts[number], len(piece)
+            signed = torch.mul(piece, table[start : start + size], out=scratch[:size])
+            whole = size // PRIME
+            buckets.addmv_(signed[: whole * PRIME].view(whole, PRIME).t(), rows[number, :whole])
+            if whole * PRIME < size:
+                rest = signed[whole * PRIME :]
+                buckets[: len(rest)].add_(rest * rows[number, whole])
 
 
-def _drawn(text: str) -> int:
-    return int.from_bytes(sha256(text.encode()).digest()[:8], "big")
-
-
-def add_signed(total: "torch.Tensor", part: "torch.Tensor", starts: Sequence[int]) -> None:
-    """Add whole blocks of a flat tensor, each under its stretch of signs, onto the [BLOCK] elements of `total`."""
+def drawn(name: str, size: int) -> Drawn:
+    """The draws of the tensor of this name: the same in every run and every file."""
+    import numpy as np
     import torch
 
-    drawn = signs(str(part.device))
-    for start, piece in zip(starts, torch.split(part, BLOCK), strict=True):
-        size = len(piece)
-        total[:size].addcmul_(piece, drawn[start : start + size])
-
-
-def folded(total: "torch.Tensor") -> "torch.Tensor":
-    """[PRIME], float64, on the CPU: the elements of such a total by their bucket."""
-    whole = len(total) - len(total) % PRIME
-    sums = total[:whole].view(-1, PRIME).sum(0).cpu().double()
-    sums[: len(total) - whole] += total[whole:].cpu().double()
-    return sums
+    blocks = -(-size // BLOCK)
+    bytes_of = [sha512(f"{block}:{name}".encode()).digest() for block in range(blocks)]
+    bits = np.unpackbits(np.frombuffer(b"".join(each[:32] for each in bytes_of), dtype=np.uint8))
+    rows = torch.from_numpy(bits.reshape(blocks, NUMBERS).astype(np.float32) * 2 - 1)
+    return Drawn(tuple(int.from_bytes(each[32:40], "big") % SIGNS for each in bytes_of), rows)
 
 
 def numbers(buckets: "torch.Tensor") -> Floats:
@@ -77,19 +90,19 @@ class Projection:
     """
 
     sizes: Mapping[str, int]
-    _starts: dict[str, tuple[int, ...]] = field(init=False, repr=False, default_factory=dict)
+    _drawn: dict[str, Drawn] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._starts.update({name: offsets(name, size) for name, size in self.sizes.items()})
+        self._drawn.update({name: drawn(name, size) for name, size in self.sizes.items()})
 
     def of(self, tensors: "Mapping[str, torch.Tensor]") -> Floats:
         """[256] of these tensors; those without a size here are left out."""
         import torch
 
-        buckets = torch.zeros(PRIME, dtype=torch.float64)
-        for name, starts in self._starts.items():
+        total = torch.zeros(PRIME, dtype=torch.float64)
+        for name, draws in self._drawn.items():
             flat = tensors[name].reshape(-1)
-            total = torch.zeros(min(len(flat), BLOCK), dtype=flat.dtype, device=flat.device)
-            add_signed(total, flat, starts)
-            buckets += folded(total)
-        return numbers(buckets)
+            buckets = flat.new_zeros(PRIME)
+            draws.add(buckets, flat, 0, flat.new_empty(min(len(flat), BLOCK)))
+            total += buckets.cpu().double()
+        return numbers(total)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from auditor.recorder.projection import BLOCK, PRIME, add_signed, folded, numbers, offsets
+from auditor.recorder.projection import BLOCK, PRIME, drawn, numbers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -137,7 +137,7 @@ class Watch:
         self.trained = list(self.trained) or [True] * len(now)
         if len(self.trained) != len(now):
             raise ValueError(f"found {len(self.trained)} marks of what is trained for {len(now)} tensors")
-        self._starts = [offsets(name, tensor.numel()) for name, tensor in self.tensors.items()]
+        self._drawn = [drawn(name, tensor.numel()) for name, tensor in self.tensors.items()]
         self._rows = {size: sketch_rows(size) for size in {tensor.numel() for tensor in now}}
         with torch.no_grad():
             self._before = [_wide(tensor).reshape(-1).clone() for tensor in now]
@@ -179,23 +179,22 @@ class Watch:
         """One tensor, stretch by stretch: sums of its change and of itself; its copy is brought up to date."""
         import torch
 
-        before, starts = self._before[place], self._starts[place]
+        before, draws = self._before[place], self._drawn[place]
         now = now.reshape(-1)
         if len(now) != len(before):
             name = list(self.tensors)[place]
             raise ValueError(f"tensor {name} has {len(now)} elements now, and had {len(before)} when recording began")
-        total = torch.zeros(min(len(before), BLOCK), dtype=before.dtype, device=before.device)
+        sums_of, scratch = before.new_zeros(PRIME), before.new_empty(min(len(before), BLOCK))
         changes, selves, at = [], [], 0
         for old in _walk(before):
             new = now[at : at + len(old)].to(old)
             gone = torch.sub(new, old)
             if self.trained[place]:
-                add_signed(total, gone, starts[at // BLOCK : -(-(at + len(old)) // BLOCK)])
+                draws.add(sums_of, gone, at // BLOCK, scratch)
             changes.append(sums(gone, gone))
             selves.append(sums(old.copy_(new), gone))
             at += len(old)
-        if self.trained[place]:
-            buckets += folded(total)
+        buckets += sums_of.cpu().double()
         return changes, selves
 
     def _sketched(self, flats: "Sequence[torch.Tensor]") -> "list[NDArray[Any]]":
