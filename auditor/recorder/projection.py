@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from hashlib import sha512
+from hashlib import shake_256
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,22 +19,30 @@ NUMBERS = 256
 PRIME = 257
 """Elements go round a prime number of buckets, so that no row or column of a matrix falls into a few of them."""
 
-BLOCK = NUMBERS * PRIME
-SIGNS = 1 << 18
+ROWS = 1024
+BLOCK = ROWS * PRIME
+"""Elements that are taken at once: few enough to stay in a processor's cache, enough to be worth the call."""
+
+PLACES = 1 << 14
 
 
 @cache
 def signs(device: str) -> "torch.Tensor":
-    """The fixed random signs, float32 (1.3 MB): every block of a tensor reads a stretch of its own."""
+    """The fixed random signs, float32 (1.1 MB): every block of a tensor reads a stretch of its own."""
     import torch
 
-    drawn = torch.randint(0, 2, (SIGNS + BLOCK,), generator=torch.Generator().manual_seed(0x5EED), dtype=torch.int8)
+    drawn = torch.randint(0, 2, (PLACES + BLOCK,), generator=torch.Generator().manual_seed(0x5EED), dtype=torch.int8)
     return (drawn.float() * 2 - 1).to(device)
+
+
+def first(flat: "torch.Tensor", count: int) -> "torch.Tensor":
+    """The first elements of a flat tensor; itself where it has no more (a view less on every step of a walk)."""
+    return flat if flat.numel() == count else flat.narrow(0, 0, count)
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """What a tensor's name draws for each of its blocks: where in the signs it begins, and 256 signs of its rows.
+    """What a tensor's name draws for each of its blocks: where in the signs it begins, and a sign for each of its rows.
 
     The rows' signs make the projection unbiased over names for every vector; stretches of one table alone are too few
     to draw from for vectors that repeat themselves.
@@ -46,19 +54,20 @@ class Drawn:
     def add(self, buckets: "torch.Tensor", part: "torch.Tensor", block: int, scratch: "torch.Tensor") -> None:
         """Add some blocks of the flat tensor, `block` being the first one's number, onto the [PRIME] buckets.
 
-        scratch: of the size of a block, or of the part where that is smaller.
+        scratch: as large as a block, or as the part where that is smaller.
         """
         import torch
 
-        table, rows = signs(str(part.device)), self.rows.to(part)
-        for number, piece in enumerate(torch.split(part, BLOCK) if len(part) else (), start=block):
-            start, size = self.starts[number], len(piece)
-            signed = torch.mul(piece, table[start : start + size], out=scratch[:size])
+        table, rows, total = signs(str(part.device)), self.rows.to(part), part.numel()
+        for at in range(0, total, BLOCK):
+            size, start, own = min(BLOCK, total - at), self.starts[block + at // BLOCK], rows[block + at // BLOCK]
+            piece = part if size == total else part.narrow(0, at, size)
+            signed = torch.mul(piece, table.narrow(0, start, size), out=first(scratch, size))
             whole = size // PRIME
-            buckets.addmv_(signed[: whole * PRIME].view(whole, PRIME).t(), rows[number, :whole])
+            buckets.addmv_(first(signed, whole * PRIME).view(whole, PRIME).t(), first(own, whole))
             if whole * PRIME < size:
                 rest = signed[whole * PRIME :]
-                buckets[: len(rest)].add_(rest * rows[number, whole])
+                buckets[: rest.numel()].add_(rest * own[whole])
 
 
 def drawn(name: str, size: int) -> Drawn:
@@ -67,10 +76,10 @@ def drawn(name: str, size: int) -> Drawn:
     import torch
 
     blocks = -(-size // BLOCK)
-    bytes_of = [sha512(f"{block}:{name}".encode()).digest() for block in range(blocks)]
-    bits = np.unpackbits(np.frombuffer(b"".join(each[:32] for each in bytes_of), dtype=np.uint8))
-    rows = torch.from_numpy(bits.reshape(blocks, NUMBERS).astype(np.float32) * 2 - 1)
-    return Drawn(tuple(int.from_bytes(each[32:40], "big") % SIGNS for each in bytes_of), rows)
+    bytes_of = [shake_256(f"{block}:{name}".encode()).digest(ROWS // 8 + 8) for block in range(blocks)]
+    bits = np.unpackbits(np.frombuffer(b"".join(each[: ROWS // 8] for each in bytes_of), dtype=np.uint8))
+    rows = torch.from_numpy(bits.reshape(blocks, ROWS).astype(np.float32) * 2 - 1)
+    return Drawn(tuple(int.from_bytes(each[-8:], "big") % PLACES for each in bytes_of), rows)
 
 
 def numbers(buckets: "torch.Tensor") -> Floats:

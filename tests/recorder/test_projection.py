@@ -70,7 +70,7 @@ def test_it_is_the_slow_and_obvious_sum() -> None:
             slow[bucket] += value * table[draws.starts[block] + place] * float(draws.rows[block, row])
     slow[0] += slow[NUMBERS]
     found = Projection({name: tensor.numel() for name, tensor in tensors.items()}).of(tensors)
-    assert found == pytest.approx(slow[:NUMBERS], abs=1e-4)
+    assert found == pytest.approx(slow[:NUMBERS], abs=3e-4)
 
 
 def test_it_depends_on_names_and_values_alone() -> None:
