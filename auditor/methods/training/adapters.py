@@ -1,6 +1,7 @@
 """Low-rank adapters beside a model's own weights, and the plain model that computes the same as both together."""
 
 import re
+import warnings
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from typing import Any
@@ -31,7 +32,10 @@ def adapt(
         ) from error
     chosen = _chosen(module, targets, name)
     pattern = "|".join(re.escape(each) for each in chosen)
-    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=alpha, target_modules=pattern), module)  # type: ignore[arg-type]
+    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=pattern)  # type: ignore[arg-type]  # a float will do
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="fan_in_fan_out")  # peft finds out by itself, and says so
+        inject_adapter_in_model(config, module)
     for path, parameter in module.named_parameters():
         parameter.requires_grad_(_ADAPTER in path or path.startswith(tuple(f"{each}." for each in also)))
 
