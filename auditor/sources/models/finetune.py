@@ -43,15 +43,15 @@ def describe_finetune(entry: ModelEntry, parent: ModelRef, train: DataRef, valid
             hint="name other data: what is called validation must not be trained on",
             where=("models", entry.name, "finetune", "validation"),
         )
-    head = _head(entry.name, recipe, parent, train)
-    labelled = head or parent.task in ("classification", "regression")
+    needs_labels = recipe.head is not None or parent.task in ("classification", "regression")
     for data in (train, validation):
-        if labelled and not data.labelled:
+        if needs_labels and not data.labelled:
             raise SourceError(
                 f"models.{entry.name}.finetune: data.{data.name} has no labels to learn from",
                 hint="name the column that holds them: `label: ...`",
                 where=("data", data.name, "label"),
             )
+    head = _head(entry.name, recipe, parent, train)
     ref = parent.model_copy(
         update={
             "name": entry.name, "source": "finetune", "entry": entry.to_json(), **head,
