@@ -118,6 +118,12 @@ class Need(ABC, Generic[T_co]):
         return int.from_bytes(hashlib.sha256(canonical(plain)).digest()[:8], "big") >> 1
 
 
+class Tell(Protocol):
+    """Told how far a build is: steps done, steps in all (0: unknown), and how it goes, in a few words."""
+
+    def __call__(self, done: int, total: int, said: str = "", /) -> None: ...
+
+
 class Derived(Need[T_co]):
     """A need built from other artifacts, which arrive by name."""
 
@@ -125,7 +131,9 @@ class Derived(Need[T_co]):
     def build(self, *args: Any, **upstream: Any) -> T_co:
         """Compute it. `upstream` holds the artifacts named by needs(). Torch is imported inside.
 
-        A parameter named `progress` receives a function of (steps done, steps in all), for builds that take long.
+        For builds that take long, a parameter named `progress` receives a Tell, and one named `scratch` the path of a
+        folder of its own (not made yet): what a killed build left there is there again when the same need is built
+        anew, until its artifact is stored.
         """
 
 

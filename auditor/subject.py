@@ -1,8 +1,8 @@
 """Subject: what one check audits (a model, data, other models, a history), described without torch."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_serializer
+from pydantic import Field, SerializerFunctionWrapHandler, field_serializer, model_serializer
 
 from auditor.values import Value
 
@@ -63,6 +63,24 @@ class DataRef(Digested):
     corrupt: int = Field(0, description="Rows known to be unreadable when described.")
 
 
+Globs = tuple[Annotated[str, Field(min_length=1)], ...]
+
+
+class Lora(Value):
+    """Low-rank adapters, by peft: W + (alpha / rank) B A in the layers that the globs name; all else is left alone."""
+
+    rank: int = Field(8, ge=1)
+    alpha: float = Field(16, gt=0)
+    targets: Globs = Field(min_length=1, description="Globs of the names of linear layers, e.g. *.query.")
+
+
+class Stop(Value):
+    """Stop after `patience` records whose validation losses are none more than min_delta below the lowest before."""
+
+    patience: int = Field(5, ge=1)
+    min_delta: float = Field(0.0, ge=0)
+
+
 class Recipe(Value):
     """How the audit fine-tunes a model; `steps` optimizer steps of `batch_size` examples, for each of `seeds` seeds."""
 
@@ -70,16 +88,28 @@ class Recipe(Value):
     lr: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.0, ge=0)
     momentum: float = Field(0.0, ge=0, lt=1)
-    schedule: Literal["constant", "cosine"] = "constant"
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
     warmup: int = Field(0, ge=0, description="Steps of linear warm-up.")
     clip: float | None = Field(None, gt=0, description="Largest gradient norm; null leaves gradients alone.")
     steps: int = Field(200, ge=1, le=1_000_000)
     batch_size: int = Field(32, ge=1)
+    micro_batch: int | None = Field(
+        None, ge=1, description="Examples whose gradient is taken at once; null: the batch, or what memory allows."
+    )
     seeds: int = Field(5, ge=1, le=100)
     record_every: int = Field(5, ge=1)
     keep: int = Field(8, ge=1, le=64, description="Checkpoints kept, evenly spaced, plus the last.")
     head: int | None = Field(None, ge=2, description="Classes of a new head; null keeps the head.")
     validation_rows: int = Field(512, ge=1, description="At most this many validation rows at each record.")
+    freeze: Globs = Field((), description="Globs of the names of parameters that are left alone on purpose.")
+    lora: Lora | None = Field(None, description="Train low-rank adapters instead of the weights.")
+    stop: Stop | None = Field(None, description="Stop early when the validation loss no longer falls.")
+
+    @model_serializer(mode="wrap")
+    def _without_the_unused(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Options that came later are left out while unused: a recipe keeps its digest, and the seeds drawn from it."""
+        later = ("micro_batch", "freeze", "lora", "stop")
+        return {name: value for name, value in plain(self).items() if value or name not in later}
 
 
 class History(Value):

@@ -58,6 +58,7 @@ def run(**given: Any) -> Run:
         "changes": changes([[1.0, 1.2, 0.8]] * (records - 1), [[50.0] * 3] * (records - 1)),
         "record_steps": np.arange(0, steps + 1, 10),
         "train_loss": train,
+        "train_correct": np.linspace(55, 95, records).astype(int),
         "train_rows": 100,
         "validation_loss": validation,
         "validation_correct": np.linspace(50, 90, records).astype(int),

@@ -92,7 +92,10 @@ def seed_table(runs: "Sequence[Run]", shown: int = 30) -> Table:
     from auditor.methods.training.curves import seed_rows
 
     columns = ("seed", "first loss", "final train loss", "final validation loss", "accuracy", "diverged at")
-    reading = "Losses in nats, in evaluation mode, the first on validation data; a loss that was not finite is empty."
+    reading = (
+        "Losses in evaluation mode, the first on validation data, in nats (of a regression mean squared errors); "
+        "a loss that was not finite is empty."
+    )
     more = max(0, len(runs) - shown)
     return Table(title="Each seed", columns=columns, rows=seed_rows(runs[:shown]), more=more, reading=reading)
 

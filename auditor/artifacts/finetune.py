@@ -8,13 +8,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from auditor.artifacts.roots import Batches, build_parent
 from auditor.errors import SourceError
 from auditor.methods.training.record import Run
-from auditor.needs import Cost, Derived, Live, Need
+from auditor.needs import Cost, Derived, Live, Need, Tell
 from auditor.sources.data.batch import BatchLoader
-from auditor.sources.models.loaded import LoadedModel, ready
-from auditor.subject import DataRef, ModelRef, Recipe, Runtime
+from auditor.sources.encode import Texts
+from auditor.sources.models.loaded import LANGUAGE, LoadedModel, ready
+from auditor.subject import DataRef, Lora, ModelRef, Recipe, Runtime
 
 if TYPE_CHECKING:
     import torch
+
+    from auditor.methods.training.objective import Objective
+    from auditor.methods.training.recipe import Settings
 
 HELD_BYTES = 256 * 2**20
 """Encoded inputs up to this size are kept for the whole run; larger ones are encoded again at each use."""
@@ -37,7 +41,20 @@ class Starting:
 
         with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
             torch.manual_seed(seed)
-            return ready(self.ref, build_parent(self.ref, self.root, self.device), self.device)
+            module = build_parent(self.ref, self.root, self.device)
+            recipe = parts(self.ref)[0]
+            if recipe.lora is not None:
+                _adapt(module, self.ref, recipe.lora)
+            return ready(self.ref, module, self.device)
+
+
+def _adapt(module: "torch.nn.Module", ref: ModelRef, lora: Lora) -> None:
+    """Adapters in the layers that the recipe names; a new head is trained whole."""
+    from auditor.methods.training.adapters import adapt
+    from auditor.sources.models.head import heads_of
+
+    head = () if parts(ref)[0].head is None else heads_of(module, ref.outputs, ref.name)
+    adapt(module, lora.rank, lora.alpha, lora.targets, head, ref.name)
 
 
 @dataclass(frozen=True)
@@ -62,7 +79,7 @@ class Start(Live[Starting]):
 class FineTune(Derived[Run]):
     """One run of the recipe of `ref` (a model of source "finetune"); seeds count from 1."""
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     artifact: ClassVar[type] = Run
     ref: ModelRef
     seed: int
@@ -86,34 +103,100 @@ class FineTune(Derived[Run]):
         """The recipe's steps."""
         return Cost(training_steps=parts(self.ref)[0].steps)
 
-    def build(self, *args: Any, progress: Callable[[int, int], None] | None = None, **upstream: Any) -> Run:
-        """Train on a fresh module; nothing shared is changed."""
-        from auditor.methods.training.recipe import Settings
+    def build(self, *args: Any, progress: Tell | None = None, scratch: Path | None = None, **upstream: Any) -> Run:
+        """Train on a fresh module; nothing shared is changed. A killed run goes on from what lies in `scratch`."""
+        from auditor.methods.training.scratch import Scratch
         from auditor.methods.training.train import train
 
         recipe, _, _ = parts(self.ref)
         seed = self.draw_seed(self.runtime.seed)
         model: LoadedModel = upstream["start"].fresh(seed)
-        settings = Settings(**recipe.model_dump(exclude={"seeds", "head"}))
+        frozen = _frozen(model.module, self.ref)
         data, validation = Rows(upstream["train"]), Rows(upstream["validation"])
-        size = EVALUATED * self.runtime.batch_size
-        tell = progress or (lambda done, total: None)
+        reduced, said = _reduced(self.runtime)
+        tell = progress or (lambda done, total, said="": None)
         run = train(
-            model.module, model.logits, data, validation, settings, seed,
-            eval_batch=size, on_step=lambda step: tell(step, recipe.steps),
+            model.module, _forward(model), data, validation, _settings(recipe, reduced), seed,
+            eval_batch=EVALUATED * self.runtime.batch_size, objective=_objective(self.ref, upstream["train"]),
+            frozen=frozen, scratch=Scratch(scratch) if scratch else None,
+            on_step=lambda step, how: tell(step, recipe.steps, how),
         )  # fmt: skip
-        said = (*data.remarks(), *validation.remarks())
-        return replace(run, remarks=tuple(dict.fromkeys(said)))
+        remarks = (*data.remarks(), *validation.remarks(), *_told(self.ref, run), *said, *run.remarks)
+        return replace(run, remarks=tuple(dict.fromkeys(remarks)))
+
+
+def _settings(recipe: Recipe, reduced: bool) -> "Settings":
+    from auditor.methods.training.recipe import Settings
+
+    stop = recipe.stop
+    plain = recipe.model_dump(exclude={"seeds", "head", "freeze", "lora", "stop"})
+    patience, min_delta = (stop.patience, stop.min_delta) if stop else (None, 0.0)
+    return Settings(**plain, patience=patience, min_delta=min_delta, reduced=reduced)
+
+
+def _frozen(module: "torch.nn.Module", ref: ModelRef) -> tuple[str, ...]:
+    """Freeze what the recipe names; the parameters left alone on purpose, those beside adapters among them."""
+    from auditor.methods.training.adapters import plain_name
+    from auditor.methods.training.frozen import freeze
+
+    recipe, _, _ = parts(ref)
+    beside = [name for name, each in module.named_parameters() if recipe.lora and not each.requires_grad]
+    return tuple(plain_name(name) for name in (*beside, *freeze(module, recipe.freeze, ref.name)))
+
+
+def _forward(model: LoadedModel) -> "Callable[[Any], torch.Tensor]":
+    """What is trained on: a language model's logits at every token, else the outputs of each example."""
+    return model.token_logits if model.ref.task in LANGUAGE else model.logits
+
+
+def _objective(ref: ModelRef, loader: BatchLoader) -> "Objective":
+    from auditor.methods.training import objective
+
+    encoder: Any = loader.encoder
+    match ref.task:
+        case "causal_lm":
+            return objective.next_tokens(ref.outputs)
+        case "masked_lm":
+            return objective.hidden_tokens(ref.outputs, encoder.mask_id, tuple(encoder.special_ids))
+        case "regression":
+            return objective.squares()
+        case _:
+            return objective.CLASSIFICATION
+
+
+def _reduced(runtime: Runtime) -> tuple[bool, tuple[str, ...]]:
+    """Whether forwards of training steps run in bfloat16, and what to say where it was asked for in vain."""
+    import torch
+
+    if runtime.precision != "bfloat16":
+        return False, ()
+    if runtime.device.startswith("cuda") and torch.cuda.is_bf16_supported(including_emulation=False):
+        return True, ("Training steps ran forward in bfloat16; weights, gradients and losses are float32.",)
+    return False, (f"`precision: bfloat16` was not used to train: {runtime.device} has no such arithmetic for it.",)
+
+
+def _told(ref: ModelRef, run: Run) -> tuple[str, ...]:
+    """What the recipe and the task mean for the numbers."""
+    count = len(run.frozen)
+    stopped = f"A run stopped early, at step {run.stopped_at} of {run.planned_steps}: see `stop` in the recipe."
+    said = {
+        "Losses are mean squared errors, in squared units of the label, not nats.": ref.task == "regression",
+        "Losses are means over tokens.": ref.task in LANGUAGE,
+        f"{count} of {len(run.changes.tensors)} tensors were left alone on purpose.": count > 0,
+        stopped: run.stopped_at is not None,
+    }
+    return tuple(sentence for sentence, holds in said.items() if holds)
 
 
 def parts(ref: ModelRef) -> tuple[Recipe, DataRef, DataRef]:
     """Recipe, training and validation data of a fine-tuned model; SourceError for one that cannot be trained here."""
     if ref.recipe is None or ref.train is None or ref.validation is None:
         raise SourceError(f"models.{ref.name}: expected a fine-tune with its data, found source {ref.source!r}")
-    if ref.task != "classification":
+    if ref.task == "encoder":
         raise SourceError(
-            f"models.{ref.name}: this version fine-tunes classifiers, found a model for {ref.task}",
-            hint="audit its checkpoints instead: history: {checkpoints: ...}",
+            f"models.{ref.name}: an encoder has no outputs to train",
+            hint="give it a head: `head: {classes: N}`",
+            where=("models", ref.name, "finetune"),
         )
     return ref.recipe, ref.train, ref.validation
 
@@ -122,7 +205,7 @@ class Rows:
     """A loader's examples by place in its seeded order, as the trainer asks for them."""
 
     def __init__(self, loader: BatchLoader) -> None:
-        self._loader = loader
+        self._loader = _whole(loader)
         self._held = self._encode_all()
 
     @property
@@ -152,3 +235,11 @@ class Rows:
         if isinstance(first, dict) or first.nbytes * self.rows > HELD_BYTES:
             return None
         return self._take(range(self.rows))
+
+
+def _whole(loader: BatchLoader) -> BatchLoader:
+    """The loader as a trainer reads it: texts of a language model as they are, without the place that is asked."""
+    encoder = loader.encoder
+    if isinstance(encoder, Texts) and encoder.is_language_model:
+        return replace(loader, encoder=replace(encoder, task="encoder"))
+    return loader

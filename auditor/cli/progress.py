@@ -82,6 +82,7 @@ class Lines(Telling):
     def __init__(self, console: Console) -> None:
         super().__init__(console)
         self._said: dict[str, float] = {}
+        self._first: dict[str, tuple[float, int]] = {}
 
     def planned(self, event: Planned) -> None:
         """Say what is stored and what is left."""
@@ -94,9 +95,12 @@ class Lines(Telling):
 
     def moved(self, event: say.Progress) -> None:
         """Say how far it is, now and then."""
-        if monotonic() - self._said.get(event.job, 0.0) >= EVERY_SECONDS:
-            self._said[event.job] = monotonic()
-            self.line(f"{self.titles.get(event.job, '')}: {_share(event)}")
+        now = monotonic()
+        began, done = self._first.setdefault(event.job, (now, event.done))
+        if now - self._said.get(event.job, 0.0) >= EVERY_SECONDS:
+            self._said[event.job] = now
+            left = _left(event, now - began, event.done - done)
+            self.line(f"{self.titles.get(event.job, '')}: {_share(event)}{left}")
 
     def finished(self, event: say.Finished) -> None:
         """Say how long it took."""
@@ -124,7 +128,10 @@ class Bars(Telling):
     def moved(self, event: say.Progress) -> None:
         """Move its bar."""
         if event.job in self._tasks:
-            self._bars.update(self._tasks[event.job], completed=event.done, total=event.total or None)
+            title = self.titles.get(event.job, "")
+            description = f"{title}: {event.said}" if event.said else title
+            task = self._tasks[event.job]
+            self._bars.update(task, completed=event.done, total=event.total or None, description=description)
 
     def finished(self, event: say.Finished) -> None:
         """The bar becomes a line."""
@@ -153,7 +160,15 @@ def _work(event: Planned) -> str:
 
 
 def _share(event: say.Progress) -> str:
-    return f"{event.done} of {event.total}" if event.total else str(event.done)
+    share = f"{event.done} of {event.total}" if event.total else str(event.done)
+    return f"{share}, {event.said}" if event.said else share
+
+
+def _left(event: say.Progress, seconds: float, done: int) -> str:
+    """The time left, if `done` steps took so many seconds; nothing before two steps, or where the end is unknown."""
+    if done < 1 or event.done >= event.total:
+        return ""
+    return f", about {(event.total - event.done) * seconds / done:.0f} s left"
 
 
 def _first_line(text: str) -> str:

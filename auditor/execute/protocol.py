@@ -41,12 +41,13 @@ class Ready(Value):
 
 
 class Progress(Value):
-    """Part of a job is done: `done` of `total` batches or steps (total 0: unknown)."""
+    """Part of a job is done: `done` of `total` batches or steps (total 0: unknown). said: how it goes, in words."""
 
     kind: Literal["progress"] = "progress"
     job: str
     done: int
     total: int
+    said: str = ""
 
 
 class Done(Value):

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ _MAGIC = b"auditor-artifact 1\n"
 _DIGEST = 64
 _NEW = ".new-"
 _STALE_SECONDS = 3600
+_ABANDONED_SECONDS = 7 * 24 * 3600
 _MAX_JSON = 256 * 1024 * 1024
 
 
@@ -68,6 +70,7 @@ class Store:
         for part in parts:
             digest.update(part)
         self._write(self._path(key), (_MAGIC, digest.hexdigest().encode(), *parts))
+        shutil.rmtree(self.scratch(key), ignore_errors=True)
 
     def get(self, key: str, cls: type[T]) -> T:
         """The artifact. MissingError when there is none; CorruptError, and the entry is gone, when it is not sound."""
@@ -86,6 +89,10 @@ class Store:
             path.unlink(missing_ok=True)
             raise CorruptError(f"{path}: {error}", "the entry was removed; it will be computed again") from error
 
+    def scratch(self, key: str) -> Path:
+        """The folder where the build of a key may keep what a later build goes on from; gone once it is stored."""
+        return self.root / "scratch" / key[:2] / key
+
     def seconds(self, key: str) -> float | None:
         """How long a job took when it last ran on this store; None if it never did."""
         try:
@@ -98,12 +105,19 @@ class Store:
         self._write(self._seconds / key[:2] / key, (f"{seconds:.3f}".encode(),))
 
     def prepare(self) -> None:
-        """Make the folder and remove what killed writers left in it over an hour ago. StoreError if it is not ours."""
+        """Make the folder, and remove what killed writers left over an hour ago and killed builds over a week ago.
+
+        StoreError if it is not ours.
+        """
         self._write(self.root / "version", (_MAGIC,))
         for path in self.root.glob(f"*/*/{_NEW}*"):
             with contextlib.suppress(OSError):  # another run removes it too
                 if time() - path.stat().st_mtime > _STALE_SECONDS:
                     path.unlink()
+        for folder in self.root.glob("scratch/*/*"):
+            with contextlib.suppress(OSError):  # as above
+                if time() - folder.stat().st_mtime > _ABANDONED_SECONDS:
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def _path(self, key: str) -> Path:
         if not (key.isascii() and key.isalnum()):

@@ -49,10 +49,10 @@ class Worker:
                 self._say(Done(job=order.job, key=key))
         self._say(Finished(job=order.job, seconds=monotonic() - began))
 
-    def _progress(self, done: int, total: int) -> None:
+    def _progress(self, done: int, total: int, said: str = "") -> None:
         if monotonic() - self._told >= _EVERY or done == total:
             self._told = monotonic()
-            self._say(Progress(job=self._job, done=done, total=total))
+            self._say(Progress(job=self._job, done=done, total=total, said=said))
 
     def _note(self, text: str) -> None:
         self._say(Note(job=self._job, text=text))

@@ -11,12 +11,10 @@ from typing import Any
 from auditor.evidence import Failure
 from auditor.execute.faults import of_exception
 from auditor.execute.store import CorruptError, MissingError, Store
-from auditor.needs import Derived, Live, Need, Probe
-
-Tell = Callable[[int, int], None]
+from auditor.needs import Derived, Live, Need, Probe, Tell
 
 
-def _silent(done: int, total: int) -> None:
+def _silent(done: int, total: int, said: str = "") -> None:
     """Progress that nobody watches."""
 
 
@@ -91,15 +89,15 @@ class Workshop:
         return found
 
     def _compute(self, need: Need[Any], tell: Tell = _silent) -> Any:
-        """Load or build a need; a build() with a parameter named `progress` can tell how far it is."""
+        """Load or build a need; a build() may ask for `progress` and `scratch` (needs.Derived)."""
         upstream = {name: self.get(each) for name, each in need.needs().items()}
         self._prepare(need)
         if isinstance(need, Live):
             return need.load(self.root, **upstream)
         if isinstance(need, Derived):
-            if "progress" in inspect.signature(need.build).parameters:
-                upstream["progress"] = tell
-            return need.build(**upstream)
+            offered = {"progress": tell, "scratch": self.store.scratch(need.key)}
+            asked = inspect.signature(need.build).parameters
+            return need.build(**upstream, **{name: each for name, each in offered.items() if name in asked})
         raise TypeError(f"{type(need).__qualname__} is neither Derived, Live nor a Probe: nothing says how to make it")
 
     def _sweep(self, probes: list[Probe[Any]], tell: Tell) -> Mapping[str, Any]:

@@ -9,7 +9,7 @@ from auditor.report import formatting, inputs, messages
 from auditor.report.plain import shorten
 from auditor.report.sections import readable
 from auditor.results import Report
-from auditor.subject import DataRef, History, ModelRef
+from auditor.subject import DataRef, History, ModelRef, Recipe
 
 MAX_LABELS = 24
 MAX_FILES = 3
@@ -87,7 +87,7 @@ def _lineage(model: ModelRef) -> list[tuple[str, str]]:
         rows.append(("Recipe", (
             f"{recipe.optimizer}, learning rate {formatting.number(recipe.lr)}, {recipe.schedule}, "
             f"{messages.plural(recipe.steps, 'step')} of {recipe.batch_size} examples, "
-            f"{messages.plural(recipe.seeds, 'seed')}"
+            f"{messages.plural(recipe.seeds, 'seed')}{_apart(recipe)}"
         )))  # fmt: skip
     if model.train is not None and model.validation is not None:
         rows.append(("Trained on", f"{model.train.name}, validated on {model.validation.name}"))
@@ -112,6 +112,16 @@ def _history(history: History) -> str:
             return f"a trace of its training, holds {holds}{shots}"
         case "tensorboard":
             return f"{messages.plural(len(history.record), 'event file')} of TensorBoard, holds {holds}"
+
+
+def _apart(recipe: Recipe) -> str:
+    """What the recipe leaves alone, adds, or ends early."""
+    said = [f"frozen: {', '.join(recipe.freeze)}"] if recipe.freeze else []
+    if recipe.lora is not None:
+        said.append(f"adapters of rank {recipe.lora.rank} in {', '.join(recipe.lora.targets)}")
+    if recipe.stop is not None:
+        said.append(f"stopped after {messages.plural(recipe.stop.patience, 'record')} without a lower loss")
+    return "".join(f"; {part}" for part in said)
 
 
 def data_card(data: DataRef) -> Card:

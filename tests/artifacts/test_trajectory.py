@@ -76,7 +76,7 @@ def test_a_recorded_run_survives_the_store_and_a_seed_is_trained_once(
     monkeypatch.setattr(FineTune, "build", lambda need, **up: trained.append(need.seed) or build(need, **up))
     need = Trajectories(ref, RUNTIME)
     for _ in range(2):
-        assert made.make(need.needs().values() if not trained else [], lambda done, total: None) == {}
+        assert made.make(need.needs().values() if not trained else [], lambda done, total, said="": None) == {}
         found: Trajectory = made.get(need)
     assert trained == [1, 2]
     assert [run.seed for run in found.runs] == [FineTune(ref, seed, RUNTIME).draw_seed(0) for seed in (1, 2)]

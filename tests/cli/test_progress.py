@@ -43,6 +43,31 @@ def test_a_log_gets_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
+def test_training_says_how_it_goes_and_how_long_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter((10.0, 10.0, 12.0))
+    monkeypatch.setattr(progress, "EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(progress, "monotonic", lambda: next(clock))
+    out = StringIO()
+    with progress.told(Console(file=out, width=80, force_terminal=False)) as hear:
+        hear(say.Begun(job="a", title="fine-tune"))
+        hear(say.Progress(job="a", done=60, total=100, said="loss 0.5"))
+        hear(say.Progress(job="a", done=70, total=100, said="loss 0.4"))
+    assert out.getvalue().splitlines() == [
+        "fine-tune ...",
+        "fine-tune: 60 of 100, loss 0.5",
+        "fine-tune: 70 of 100, loss 0.4, about 6 s left",
+    ]
+
+
+def test_a_bar_says_how_it_goes() -> None:
+    out = StringIO()
+    with progress.told(Console(file=out, width=120, force_terminal=True, no_color=True)) as hear:
+        for event in (Planned(jobs=1, stored=0), say.Begun(job="a", title="fine-tune")):
+            hear(event)
+        hear(say.Progress(job="a", done=60, total=100, said="loss 0.5, accuracy 0.9"))
+    assert "fine-tune: loss 0.5, accuracy 0.9" in out.getvalue()
+
+
 def test_a_long_job_is_mentioned_only_now_and_then() -> None:
     assert "1 of 4" not in _told(terminal=False)
 

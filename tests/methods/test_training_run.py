@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+from auditor.methods.training.objective import Objective
 from auditor.methods.training.recipe import Settings, learning_rate
 from auditor.methods.training.record import Run
 from auditor.methods.training.train import train
@@ -64,7 +65,7 @@ def test_gradient_descent_on_a_quadratic_has_its_closed_form() -> None:
     module, lr = Quadratic(), 0.1
     points = Points(8, 0)
     settings = Settings(optimizer="sgd", lr=lr, steps=6, batch_size=4, record_every=2)
-    run = train(module, module, points, points, settings, 0, loss=half_square)
+    run = train(module, module, points, points, settings, 0, objective=Objective(half_square))
     shrink = 1 - lr
     np.testing.assert_allclose(run.loss, [12.5 * shrink ** (2 * k) for k in range(6)], rtol=1e-5)
     np.testing.assert_allclose(run.gradient_norm, [5 * shrink**k for k in range(6)], rtol=1e-5)
@@ -82,7 +83,13 @@ def test_the_record_equals_a_slow_loop_that_keeps_everything() -> None:
     seen: list[dict[str, np.ndarray]] = [_state(module)]
     settings = Settings(steps=10, batch_size=8, record_every=5, lr=1e-2)
     run = train(
-        module, module, Points(40, 1), Points(30, 2), settings, 7, on_step=lambda step: seen.append(_state(module))
+        module,
+        module,
+        Points(40, 1),
+        Points(30, 2),
+        settings,
+        7,
+        on_step=lambda step, said: seen.append(_state(module)),
     )
     assert run.changes.steps.tolist() == [0, 5, 10]
     for row, (start, end) in enumerate(((0, 5), (5, 10))):

@@ -120,9 +120,10 @@ class Convergence(Check):
         from auditor.methods.training.curves import eval_curve
 
         losses = {SAID[side]: [(run.record_steps, eval_curve(run, side)) for run in runs] for side in SIDES}
-        right = [(run.record_steps, run.validation_correct / run.validation_rows) for run in runs]
+        loss = seed_curves("Loss over the fine-tune", "loss", losses, "Losses are taken in evaluation mode.")
+        right = [(run.record_steps, shares) for run in runs if (shares := run.accuracy()) is not None]
         said = f"Share of {runs[0].validation_rows} validation examples that were answered rightly."
-        loss = seed_curves("Loss over the fine-tune", "loss (nats)", losses, "Losses are taken in evaluation mode.")
-        accuracy = seed_curves("Accuracy over the fine-tune", "accuracy", {SAID["validation"]: right}, said)
+        title, shown = "Accuracy over the fine-tune", {SAID["validation"]: right}
+        accuracy = [seed_curves(title, "accuracy", shown, said)] if right else []
         times = () if self.target is None else (waiting(runs, self.target, SAID),)
-        return (loss, accuracy, *times, seed_table(runs))
+        return (loss, *accuracy, *times, seed_table(runs))

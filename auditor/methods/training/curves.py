@@ -74,7 +74,7 @@ def eval_curve(run: Run, side: str) -> Floats:
 
 def readings(run: Run, side: str, target: float | None = None) -> dict[str, Reading]:
     """The numbers of one run on one side, by the name of the metric without its suffix."""
-    losses, diverged, planned = eval_curve(run, side), run.diverged, run.planned_steps
+    losses, diverged, planned = eval_curve(run, side), run.diverged, run.followed
     found = {
         "final_loss": final_loss(losses, diverged),
         "steps_to_90": steps_to_share(run.record_steps, losses, planned, diverged),
@@ -106,7 +106,7 @@ def kaplan_meier(times: Sequence[float], reached: Sequence[bool]) -> tuple[Float
 
 def still_above(runs: Sequence[Run], side: str, target: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """The Kaplan-Meier curve of the times to a target as the corners of a staircase, to the last planned step."""
-    read = [steps_to_target(run.record_steps, eval_curve(run, side), run.planned_steps, target) for run in runs]
+    read = [steps_to_target(run.record_steps, eval_curve(run, side), run.followed, target) for run in runs]
     at, share = kaplan_meier([one.value for one in read], [one.reached for one in read])
     end = float(max(run.planned_steps for run in runs))
     x = [*[float(time) for time in at for _ in range(2)][1:], max(end, float(at[-1]))]
@@ -114,7 +114,8 @@ def still_above(runs: Sequence[Run], side: str, target: float) -> tuple[tuple[fl
 
 
 def seed_rows(runs: Sequence[Run]) -> tuple[tuple[int | float | None, ...], ...]:
-    """Of each run: number, L0 on validation, final losses on both sides, final accuracy, step of divergence."""
+    """Of each run: number, L0 on validation, final losses on both sides, final accuracy (None without classes), step of
+    divergence."""
 
     def shown(value: float) -> float | None:
         return round(float(value), 4) if np.isfinite(value) else None
@@ -125,8 +126,9 @@ def seed_rows(runs: Sequence[Run]) -> tuple[tuple[int | float | None, ...], ...]
             shown(run.validation_loss[0]),
             shown(run.train_loss[-1]),
             shown(run.validation_loss[-1]),
-            shown(run.validation_correct[-1] / run.validation_rows),
+            None if accuracy is None else shown(accuracy[-1]),
             run.diverged_at,
         )
         for place, run in enumerate(runs, 1)
+        for accuracy in (run.accuracy(),)
     )

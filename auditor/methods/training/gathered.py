@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
+from typing import Any
 
 import numpy as np
+import torch
 
 from auditor.methods.training.record import Changes, Floats
 from auditor.recorder.projection import NUMBERS
@@ -40,6 +42,22 @@ class Gathered:
         self.moved.append(moved)
         self.turns.append(turn)
         self.resolutions.append(resolution)
+
+    def state(self) -> dict[str, Any]:
+        """All of them as lists of tensors, for Scratch."""
+        moved = [{each.name: torch.from_numpy(getattr(one, each.name)) for each in fields(one)} for one in self.moved]
+        rows = {
+            name: [None if row is None else torch.from_numpy(row) for row in getattr(self, name)]
+            for name in ("turns", "resolutions")
+        }
+        return {"steps": list(self.steps), "lrs": list(self.lrs), "moved": moved, **rows}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
+        self.steps, self.lrs = list(state["steps"]), list(state["lrs"])
+        self.moved = [Moved(**{name: row.numpy() for name, row in one.items()}) for one in state["moved"]]
+        for name in ("turns", "resolutions"):
+            setattr(self, name, [None if row is None else row.numpy() for row in state[name]])
 
     def changes(self) -> Changes:
         """All of them."""

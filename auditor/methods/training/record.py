@@ -4,7 +4,7 @@ Light on purpose: plans name these classes without importing numpy or torch.
 """
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 else:
     Floats = Ints = Bools = Weights = Any
 
-VERSION = 2
+VERSION = 3
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,16 @@ class Run:
 
     loss, lr, gradient_norm: [S], of each step's batch in train mode, the norm before clipping.
     gradient: [R, T], gradient norm of each tensor at the records that follow the start (of the step just made).
-    record_steps: [V], 0 first; train_loss: [V], eval-mode loss on the first `train_rows` training rows;
-    validation_loss, validation_correct: [V], on the first `validation_rows` validation rows.
+    Losses are in nats, those of a regression mean squared errors, those of a language model means over tokens.
+    record_steps: [V], 0 first; train_loss, train_correct: [V], eval-mode loss and right answers on the first
+    `train_rows` training rows; validation_loss, validation_correct: [V], on the first `validation_rows` validation
+    rows. The right answers are [0] where there are no classes.
     agreement, disagreement: [V], g1 . g2 and |g1 - g2|^2 of the eval-mode mean gradients of two disjoint halves of
     `noise_rows` training rows each, drawn afresh at each record (NaN where there were not enough rows).
     checkpoints: float32 tensors (buffers included) by "step:name"; the last step's are always among them.
-    remarks: what the data say of themselves (rows that could not be read, texts that were cut).
+    remarks: what the data say of themselves (rows that could not be read, texts that were cut), and what a reader must
+    know of how it was computed. stopped_at: the step at which the validation loss had stopped the run, None if it did
+    not. frozen: the tensors of `changes` that the recipe leaves alone on purpose.
     """
 
     version: int
@@ -108,6 +112,7 @@ class Run:
     changes: Changes
     record_steps: Ints
     train_loss: Floats
+    train_correct: Ints
     train_rows: int
     validation_loss: Floats
     validation_correct: Ints
@@ -118,6 +123,19 @@ class Run:
     checkpoint_steps: tuple[int, ...]
     checkpoints: dict[str, Weights]
     remarks: tuple[str, ...] = ()
+    stopped_at: int | None = None
+    frozen: tuple[str, ...] = ()
+
+    @property
+    def followed(self) -> int:
+        """The steps for which more is known than that it had not happened yet: all, unless it was stopped early."""
+        return self.planned_steps if self.stopped_at is None else self.stopped_at
+
+    def accuracy(self, side: Literal["train", "validation"] = "validation") -> Floats | None:
+        """[V] the share of right answers on one side; None where there are no classes."""
+        correct, rows = getattr(self, f"{side}_correct"), getattr(self, f"{side}_rows")
+        found: Floats | None = correct / rows if len(correct) else None
+        return found
 
     @property
     def diverged(self) -> bool:

@@ -3,17 +3,29 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from math import isfinite
+from typing import Any
 
 import numpy as np
 import torch
-from torch.nn.functional import cross_entropy
 
+from auditor.methods.training.adapters import merged, plain_name
+from auditor.methods.training.frozen import still_layers
 from auditor.methods.training.gathered import Gathered
-from auditor.methods.training.look import Examples, Forward, Looks, Loss
+from auditor.methods.training.look import Evaluated, Examples, Forward, Looks
+from auditor.methods.training.objective import CLASSIFICATION, Objective
+from auditor.methods.training.order import Order
 from auditor.methods.training.recipe import Settings, learning_rate, optimizer_of
-from auditor.methods.training.record import VERSION, Run, Weights
+from auditor.methods.training.record import VERSION, Floats, Ints, Run, Weights
+from auditor.methods.training.room import Room, cut
+from auditor.methods.training.scratch import Scratch
 from auditor.recorder.watch import Watch, unique_parameters
+
+OnStep = Callable[[int, str], None]
+"""Told after each step: its number, and how it goes in words."""
+
+_STATE, _KEPT = "state", "kept-{}"
 
 
 @contextmanager
@@ -28,15 +40,6 @@ def own_randomness(seed: int) -> Iterator[torch.Generator]:
         yield torch.Generator().manual_seed(seed ^ 0x5DEECE66D)
 
 
-def row_batches(rows: int, batch_size: int, generator: torch.Generator) -> Iterator[list[int]]:
-    """Endless full batches of row numbers from a fresh permutation each epoch; the rest of an epoch is left out."""
-    size = min(rows, batch_size)
-    while True:
-        order: list[int] = torch.randperm(rows, generator=generator).tolist()
-        for start in range(0, rows - size + 1, size):
-            yield order[start : start + size]
-
-
 def train(
     module: torch.nn.Module,
     forward: Forward,
@@ -46,24 +49,30 @@ def train(
     seed: int,
     *,
     eval_batch: int = 64,
-    loss: Loss = cross_entropy,
-    on_step: Callable[[int], None] = lambda step: None,
+    objective: Objective = CLASSIFICATION,
+    frozen: tuple[str, ...] = (),
+    scratch: Scratch | None = None,
+    on_step: OnStep = lambda step, said: None,
 ) -> Run:
     """Train `module` in place by the recipe and return the record; it is left in eval mode with its last weights.
 
-    forward: the module's logits of inputs. loss: of logits and labels, the mean over the batch. eval_batch: batch
-    size of evaluations. All randomness comes from `seed`; torch's global generators are as before afterwards.
-    The run stops, and `diverged_at` says where, at the first loss or gradient that is not finite.
+    forward: the module's outputs of inputs. eval_batch: batch size of evaluations. frozen: the parameters that are left
+    alone on purpose, as the record is to name them. All randomness comes from `seed`; torch's global generators are as
+    before afterwards. The run stops, and `diverged_at` says where, at the first loss or gradient that is not finite.
+    scratch: where the state is written after each record, and read if it is there: the run goes on from it and ends
+    with the same numbers, bit for bit, as one that was never killed.
     """
-    half = min(settings.batch_size, data.rows) // 2
-    noise = torch.Generator().manual_seed(seed ^ 0x2545F491)
-    rows = settings.validation_rows
-    looks = Looks(module, forward, data, validation, loss, rows, eval_batch, half, noise)
-    with own_randomness(seed) as order:
-        training = Training(module, forward, data, settings, loss, looks)
-        diverged = training.loop(order, on_step)
+    size = min(settings.batch_size, data.rows)
+    noise, room = torch.Generator().manual_seed(seed ^ 0x2545F491), Room(min(settings.micro_batch or size, size))
+    looks = Looks(
+        module, forward, data, validation, objective, settings.validation_rows, eval_batch, size // 2, noise, seed, room
+    )
+    with own_randomness(seed) as generator:
+        drawn = Order(data.rows, settings.batch_size, generator)
+        training = Training(module, forward, data, settings, objective, looks, drawn, seed, frozen, scratch)
+        diverged = training.loop(on_step)
     module.eval()
-    return training.record(seed, diverged)
+    return training.record(diverged)
 
 
 @dataclass
@@ -74,58 +83,91 @@ class Training:
     forward: Forward
     data: Examples
     settings: Settings
-    loss: Loss
+    objective: Objective
     looks: Looks
+    order: Order
+    seed: int
+    frozen: tuple[str, ...]
+    scratch: Scratch | None
 
     def __post_init__(self) -> None:
-        parameters = unique_parameters(self.module)
-        self.tensors = list(parameters.values())
-        trained = [tensor.requires_grad for tensor in self.tensors]
+        self.parameters = {plain_name(name): each for name, each in unique_parameters(self.module).items()}
+        self.tensors = list(self.parameters.values())
+        self.trained = [tensor.requires_grad for tensor in self.tensors]
+        self.still = still_layers(self.module)
+        self.room = self.looks.room
+        self.masks = torch.Generator().manual_seed(self.seed ^ 0x9E3779B9)
+        self.optimizer = optimizer_of(self.settings, self.tensors)
+        self.watch = Watch(self.parameters, self.trained)
         sizes, dims = [tensor.numel() for tensor in self.tensors], [tensor.dim() for tensor in self.tensors]
-        self.watch = Watch(parameters, trained)
-        self.gathered = Gathered(tuple(parameters), sizes, dims, trained)
+        self.gathered = Gathered(tuple(self.parameters), sizes, dims, self.trained)
         self.steps: list[tuple[float, float, float]] = []  # loss, learning rate, gradient norm
         self.gradients: list[list[float]] = []
         self.checkpoints: dict[int, dict[str, Weights]] = {}
+        self.written: set[int] = set()
+        self.stopped: int | None = None
 
-    def loop(self, order: torch.Generator, on_step: Callable[[int], None]) -> int | None:
-        """All steps; the step at which the run diverged, or None."""
-        optimizer = optimizer_of(self.settings, self.tensors)
-        batches = row_batches(self.data.rows, self.settings.batch_size, order)
-        kept = self.settings.checkpoint_steps()
-        self.looks.look(0)
-        for step in range(1, self.settings.steps + 1):
-            finite = self.step(optimizer, next(batches), step)
-            if finite and self.settings.records(step):
-                self.gathered.add(step, self.mean_rate(), self.watch.mark())
-                finite = self.looks.look(step)
-            if not finite or step in kept:
+    def loop(self, on_step: OnStep) -> int | None:
+        """All steps, from where a killed run got to; the step at which the run diverged, or None."""
+        done = self.resume()
+        if done == 0:
+            self.looks.look(0)
+        for step in range(done + 1, self.settings.steps + 1):
+            finite = self.step(self.order.draw(), step)
+            records = finite and self.settings.records(step)
+            if records:
+                finite = self.mark(step)
+            is_last = not finite or step == self.settings.steps or self.stopped is not None
+            if is_last or step in self.settings.checkpoint_steps():
                 self.keep(step)
-            on_step(step)
-            if not finite:
-                return step
+            on_step(step, f"loss {self.steps[-1][0]:.3g}, {self.looks.said()}")
+            if is_last:
+                return None if finite else step
+            if records:
+                self.save(step)
         return None
 
-    def step(self, optimizer: torch.optim.Optimizer, rows: list[int], step: int) -> bool:
+    def mark(self, step: int) -> bool:
+        """The record after a step; False if a loss is not finite. Notes whether the run stops here."""
+        self.gathered.add(step, self.mean_rate(), self.watch.mark())
+        finite = self.looks.look(step)
+        if finite and step < self.settings.steps and self.settings.is_worn_out(self.looks.losses()):
+            self.stopped = step
+        return finite
+
+    def step(self, rows: list[int], step: int) -> bool:
         """One optimizer step; False, with the weights untouched, when loss or gradient is not finite."""
         lr = learning_rate(self.settings, step)
-        for group in optimizer.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.module.train()
-        inputs, labels = self.data.batch(rows)
-        loss = self.loss(self.forward(inputs), labels)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        for layer in self.still:
+            layer.eval()
+        inputs, labels = self.objective.prepare(*self.data.batch(rows), self.masks)
+        value = self.room.within(partial(self.backward, inputs, labels))
         norms = self.gradient_norms()
-        total, value = float(norms.square().sum().sqrt()), float(loss.detach())
+        total = float(norms.square().sum().sqrt())
         self.steps.append((value, lr, total))
         finite = isfinite(total) and isfinite(value)
         if self.settings.records(step) or not finite:
             self.gradients.append(norms.tolist())
         if finite:
             self.clip(total)
-            optimizer.step()
+            self.optimizer.step()
         return finite
+
+    def backward(self, inputs: Any, labels: torch.Tensor) -> float:
+        """The gradient of a batch's mean loss, gathered over its parts; that loss."""
+        self.optimizer.zero_grad(set_to_none=True)
+        whole, total = max(1, self.objective.weight(labels)), 0.0
+        for part in self.room.parts(len(labels), self.objective.most(inputs)):
+            with torch.autocast(labels.device.type, dtype=torch.bfloat16, enabled=self.settings.reduced):
+                outputs = self.forward(cut(inputs, part))
+            share = self.objective.weight(labels[part]) / whole
+            loss = self.objective.loss(outputs.float(), labels[part]) * share
+            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+            total += float(loss.detach())
+        return total
 
     def gradient_norms(self) -> torch.Tensor:
         """The gradient norm of each tensor, 0 where none was taken; float64 on the CPU."""
@@ -150,20 +192,86 @@ class Training:
         return float(np.mean([lr for _, lr, _ in self.steps[self.gathered.steps[-1] :]]))
 
     def keep(self, step: int) -> None:
-        """Copy the weights and buffers."""
-        state = self.module.state_dict()
-        self.checkpoints[step] = {name: value.detach().cpu().numpy().copy() for name, value in state.items()}
+        """Copy the weights and buffers, those of adapters merged into the weights."""
+        self.checkpoints[step] = {name: value.cpu().numpy().copy() for name, value in merged(self.module).items()}
 
-    def record(self, seed: int, diverged: int | None) -> Run:
+    def save(self, step: int) -> None:
+        """Write down where the run stands after a step with a record; checkpoints once, each beside the state."""
+        if self.scratch is None:
+            return
+        for kept in self.checkpoints.keys() - self.written:
+            tensors = {name: torch.from_numpy(value) for name, value in self.checkpoints[kept].items()}
+            self.scratch.write(_KEPT.format(kept), tensors)
+            self.written.add(kept)
+        self.scratch.write(_STATE, {"of": self._of(), "step": step, **self.state()})
+
+    def resume(self) -> int:
+        """Take up a state that was written down; the step it follows, 0 without one."""
+        found = self.scratch.read(_STATE) if self.scratch else None
+        if self.scratch is None or found is None or found["of"] != self._of():
+            return 0
+        for step in found["kept"]:
+            tensors = self.scratch.read(_KEPT.format(step))
+            if tensors is None:
+                self.checkpoints, self.written = {}, set()
+                return 0
+            self.checkpoints[step] = {name: value.numpy() for name, value in tensors.items()}
+            self.written.add(step)
+        self.restore(found)
+        return int(found["step"])
+
+    def _of(self) -> list[object]:
+        return [VERSION, self.seed, repr(self.settings)]
+
+    def state(self) -> dict[str, Any]:
+        """All that the steps to come depend on, and all that is written down so far."""
+        return {
+            "module": self.module.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "random": [torch.get_rng_state(), *torch.cuda.get_rng_state_all()],
+            "masks": self.masks.get_state(),
+            "order": self.order.state(),
+            "looks": self.looks.state(),
+            "gathered": self.gathered.state(),
+            "steps": self.steps,
+            "gradients": self.gradients,
+            "kept": sorted(self.checkpoints),
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state; the interval begins anew, as it did when the state was written after a record."""
+        self.module.load_state_dict(state["module"], strict=True)
+        self.optimizer.load_state_dict(state["optimizer"])
+        processor, *devices = state["random"]
+        torch.set_rng_state(processor)
+        torch.cuda.set_rng_state_all(devices)
+        self.masks.set_state(state["masks"])
+        self.order.restore(state["order"])
+        self.looks.restore(state["looks"])
+        self.gathered.restore(state["gathered"])
+        self.steps, self.gradients = [tuple(one) for one in state["steps"]], state["gradients"]
+        self.watch = Watch(self.parameters, self.trained)
+
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader must know of how it was computed."""
+        halved, size = self.room.halved + self.looks.wide.halved, self.room.size
+        if not halved:
+            return ()
+        return (
+            f"Memory ran out: gradients are gathered over parts of {size} examples, each step's batch is as large as "
+            "asked. Numbers may differ in the last digits, and batch statistics are those of the parts.",
+        )
+
+    def record(self, diverged: int | None) -> Run:
         """The fixed record."""
         looks, count = self.looks, len(self.tensors)
         loss, lr, norm = np.array(self.steps, dtype=np.float64).reshape(-1, 3).T.copy()
         kept = {f"{step}:{name}": value for step, found in self.checkpoints.items() for name, value in found.items()}
         return Run(
             version=VERSION,
-            seed=seed,
+            seed=self.seed,
             planned_steps=self.settings.steps,
-            batch_size=min(self.settings.batch_size, self.data.rows),
+            batch_size=self.order.size,
             diverged_at=diverged,
             loss=loss,
             lr=lr,
@@ -171,14 +279,27 @@ class Training:
             gradient=np.array(self.gradients, dtype=np.float64).reshape(-1, count),
             changes=self.gathered.changes(),
             record_steps=np.array(looks.steps, dtype=np.int64),
-            train_loss=np.array([seen.loss for seen in looks.train_seen], dtype=np.float64),
+            train_loss=_losses(looks.train_seen),
+            train_correct=_right(looks.train_seen),
             train_rows=looks.train_seen[0].n,
-            validation_loss=np.array([seen.loss for seen in looks.validation_seen], dtype=np.float64),
-            validation_correct=np.array([seen.correct for seen in looks.validation_seen], dtype=np.int64),
+            validation_loss=_losses(looks.validation_seen),
+            validation_correct=_right(looks.validation_seen),
             validation_rows=looks.validation_seen[0].n,
             noise_rows=looks.half,
             agreement=np.array(looks.agreement, dtype=np.float64),
             disagreement=np.array(looks.disagreement, dtype=np.float64),
             checkpoint_steps=tuple(sorted(self.checkpoints)),
             checkpoints=kept,
+            remarks=self.remarks(),
+            stopped_at=self.stopped,
+            frozen=tuple(name for name in self.parameters if name in self.frozen),
         )
+
+
+def _losses(seen: list[Evaluated]) -> Floats:
+    return np.array([one.loss for one in seen], dtype=np.float64)
+
+
+def _right(seen: list[Evaluated]) -> Ints:
+    """The right answers at each look; none at all where there are no classes."""
+    return np.array([one.correct for one in seen if one.correct is not None], dtype=np.int64)
