@@ -5,7 +5,8 @@
 writes, beside this file and from scratch (seeded, CPU, under a minute):
 
     digits-early/       a tiny ResNet after a few steps, for audits that fine-tune it themselves
-    digits-shipped/     the same net, trained; its history as ckpt/step-*.safetensors, the last one being the model
+    digits-shipped/     the same net, trained; its history twice: as ckpt/step-*.safetensors, the last one being the
+                        model, and as train.trace, which `auditor.record` wrote of the same run
 """
 
 import json
@@ -19,6 +20,7 @@ from safetensors.torch import save_file
 from torch.nn.functional import cross_entropy
 from transformers import ResNetConfig, ResNetForImageClassification
 
+import auditor
 from auditor.sources.data import describe, load
 from auditor.sources.models.processor import steps_of
 from auditor.spec.model import DataEntry
@@ -26,7 +28,7 @@ from auditor.spec.model import DataEntry
 HERE = Path(__file__).resolve().parent
 SEED = 0
 SIDE, MEAN, STD = 32, 0.305, 0.376  # pixels of the resized picture; mean and sd of the train split in [0, 1]
-EARLY, FIRST, EVERY, CHECKPOINTS = 20, 25, 25, 8
+EARLY, LAST, EVERY = 20, 200, 10
 BATCH, PEAK = 32, 3e-3
 PROCESSOR = {
     "image_processor_type": "ViTImageProcessor",
@@ -100,20 +102,26 @@ def main() -> None:
     test_inputs, test_labels = digits("test")
     model = net().train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=PEAK, weight_decay=0.0)
-    kept = {FIRST + EVERY * index for index in range(CHECKPOINTS)}
     drawn = batches(len(labels), torch.Generator().manual_seed(SEED))
-    for step, batch in zip(range(1, max(kept) + 1), drawn, strict=False):
-        for group in optimizer.param_groups:
-            group["lr"] = PEAK * (1 + math.cos(math.pi * (step - 1) / max(kept))) / 2
-        optimizer.zero_grad()
-        cross_entropy(model(inputs[batch]).logits, labels[batch]).backward()
-        optimizer.step()
-        if step == EARLY:
-            write(model, HERE / "digits-early")
-            print(f"early    step {step:4d}  accuracy {accuracy(model, test_inputs, test_labels):.3f}")
-        if step in kept:
-            checkpoint(model, step)
-            print(f"         step {step:4d}  accuracy {accuracy(model, test_inputs, test_labels):.3f}")
+    trace = HERE / "digits-shipped" / "train.trace"
+    trace.parent.mkdir(parents=True, exist_ok=True)
+    trace.unlink(missing_ok=True)
+    checkpoint(model, 0)
+    with auditor.record(model, optimizer, trace, every=EVERY, dense=0) as recorder:
+        for step, batch in zip(range(1, LAST + 1), drawn, strict=False):
+            for group in optimizer.param_groups:
+                group["lr"] = PEAK * (1 + math.cos(math.pi * (step - 1) / LAST)) / 2
+            optimizer.zero_grad()
+            loss = cross_entropy(model(inputs[batch]).logits, labels[batch])
+            loss.backward()
+            optimizer.step()
+            seen = {"accuracy": accuracy(model, test_inputs, test_labels)} if step % EVERY == 0 else {}
+            recorder.step(loss=loss, metrics=seen)
+            if step == EARLY:
+                write(model, HERE / "digits-early")
+            if step % EVERY == 0:
+                checkpoint(model, step)
+                print(f"step {step:4d}  accuracy {seen['accuracy']:.3f}")
     write(model, HERE / "digits-shipped")
 
 
