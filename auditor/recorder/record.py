@@ -140,7 +140,9 @@ class Recorder:
             self.journal.close()
 
     def _begin(self) -> None:
-        self.journal.add((b"S", Begun(self.start, self.groups.state(), self.groups.of).packed()))
+        """A segment: the recording's first, or one for groups that hold other tensors now."""
+        self.groups.assign()
+        self.journal.add((b"S", Begun(self.at, self.groups.state(), self.groups.of).packed()))
 
     def _notes(self) -> list[tuple[bytes, bytes]]:
         if not self.losses and not self.metrics:
@@ -163,14 +165,9 @@ class Recorder:
         self.journal.add(*self._notes(), (b"R", body))
         self.marked = self.at
         if self.groups.changed() and not last:
-            self.start_again()
+            self._begin()
         if self.snapshots is not None and self.snapshots.due(self.at) and not last:
             self._snapshot()
-
-    def start_again(self) -> None:
-        """A new segment, because the optimizer's groups hold other tensors now."""
-        self.groups.assign()
-        self.journal.add((b"S", Begun(self.at, self.groups.state(), self.groups.of).packed()))
 
     def _snapshot(self, last: bool = False) -> None:
         if self.snapshots is not None and self.snapshots.keep(self.at, last):

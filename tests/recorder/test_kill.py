@@ -26,6 +26,8 @@ def loop(folder):
             recorder.step(made(net, optimizer, draw), {"step": step})
             os.write(log, b"%d\\n" % step)
 
+net = perceptron()
+made(net, adam(net), torch.Generator())  # what torch imports at the first step
 draw = random.Random(0)
 for moment in range(10):
     folder = Path(sys.argv[1]) / str(moment)
