@@ -127,5 +127,5 @@ def test_tied_weights_count_once() -> None:
 def test_it_holds_one_copy() -> None:
     tensors = {"w": torch.zeros(1_000_000)}
     watch = Watch(tensors)
-    held = sum(copy.numel() for copy in watch._before) + sum(sketch.size for sketch in watch._sketch)
+    held = sum(copy.numel() for copy in watch._before.values()) + sum(part.size for part in watch._sketch.values())
     assert held == 1_000_000 + 2048
