@@ -24,8 +24,9 @@ def rounding(stored: torch.Tensor) -> float:
     if stored.dtype not in SPACING:
         return 0.0
     bits, least = SPACING[stored.dtype]
-    exponents = (torch.frexp(stored.float()).exponent - 1).clamp_min(least) - bits
-    return float(torch.ldexp(torch.ones((), dtype=torch.float64), exponents).square().sum() / 12)
+    plain = stored.float()
+    exponents = torch.where(plain == 0, least, torch.frexp(plain).exponent - 1).clamp_min(least) - bits
+    return float(torch.exp2(2.0 * exponents.double()).sum() / 12)
 
 
 @dataclass
