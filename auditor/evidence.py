@@ -8,7 +8,7 @@ from auditor.blocks import AnyBlock
 from auditor.values import Value
 
 Kind = Literal["exact", "sampled", "unreplicated"]
-IntervalMethod = Literal["wilson", "t", "newcombe", "bootstrap", "moving_blocks", "enclosure", "none"]
+IntervalMethod = Literal["wilson", "t", "newcombe", "bootstrap", "moving_blocks", "chi2", "enclosure", "none"]
 Unit = Literal["example", "document", "group", "record", "probe", "seed", "none"]
 
 

@@ -154,6 +154,23 @@ def moments(values: "ArrayLike") -> tuple[float, float, int]:
     return float(column.mean()), float(column.std(ddof=1)), int(column.size)
 
 
+def spread(sd: float, n: int) -> tuple[float, ...]:
+    """The confidence distribution of a standard deviation at GRID, from that of n normal values.
+
+    sd sqrt((n - 1) / chi2), chi2 of n - 1 degrees of freedom: its quantiles are the ends of the usual one-sided
+    intervals. ValueError unless sd >= 0 and n >= 2.
+
+    >>> [round(spread(1.0, 5)[GRID.index(p)], 3) for p in (0.025, 0.975)]
+    [0.599, 2.874]
+    """
+    from scipy.special import chdtri
+
+    _finite("spread", sd)
+    if sd < 0 or n < 2:
+        raise ValueError(f"spread: expected sd >= 0 and n >= 2, found sd = {sd}, n = {n}")
+    return tuple(float(sd * sqrt((n - 1) / chdtri(n - 1, p))) for p in GRID)
+
+
 def grouped(values: "ArrayLike", groups: Sequence[str]) -> tuple[float, float, int]:
     """Moments of the mean of all values when whole groups were drawn: the ratio estimator, n = number of groups.
 

@@ -7,7 +7,7 @@ from auditor.blocks import Bar, Bars, Heatmap, Line, Lines, Table
 
 if TYPE_CHECKING:
     from auditor.methods.training.gradients import Layers
-    from auditor.methods.training.record import Floats, Ints, Run
+    from auditor.methods.training.record import Floats, Ints, Run, Side
 
     History = tuple[Ints | Floats, Floats]
 
@@ -85,6 +85,22 @@ def waiting(runs: "Sequence[Run]", target: float, labels: Mapping[str, str]) -> 
         title=f"Seeds still above a loss of {target:g}", x_label="training step", y_label="share of seeds", lines=lines,
         reading="Kaplan-Meier curve: the share of the seeds that have not reached the target yet.",
     )  # fmt: skip
+
+
+def accuracy_windows(runs: "Sequence[Run]", size: int, labels: "Mapping[Side, str]") -> tuple[Lines, Lines]:
+    """What the accuracy varies in moving windows of `size` records, and the accuracy itself; labels as in waiting."""
+    from auditor.methods.training.calm import rolling
+
+    moving = {label: [rolling(run, side, size) for run in runs] for side, label in labels.items()}
+    shares: dict[str, list[History]] = {
+        label: [(run.record_steps, run.accuracy(side)) for run in runs]  # type: ignore[misc]  # rolling has seen classes
+        for side, label in labels.items()
+    }
+    reading = f"Of each window of {size} records, at its last step; zero and below is no more than counting noise."
+    return (
+        seed_curves("Variation of the accuracy", "standard deviation beyond noise", moving, reading),
+        seed_curves("Accuracy over the fine-tune", "accuracy", shares, "In evaluation mode."),
+    )
 
 
 def seed_table(runs: "Sequence[Run]", shown: int = 30) -> Table:

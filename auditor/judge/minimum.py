@@ -73,7 +73,7 @@ def _drawn(distribution: Distribution, otherwise: int) -> int:
 
 
 def _needed(measurement: Measurement) -> int:
-    if isinstance(measurement.distribution, Quantiles):
+    if isinstance(measurement.distribution, Quantiles) and measurement.method != "chi2":
         return BOOTSTRAP
     by_unit = {"seed": SEEDS, "probe": PROBES}
     if measurement.unit_of_resampling in by_unit:

@@ -22,6 +22,7 @@ READS: dict[str, tuple[type, ...]] = {
     "newcombe": (CountsPair, Moments),
     "bootstrap": (Quantiles,),
     "moving_blocks": (Quantiles,),
+    "chi2": (Quantiles,),
     "enclosure": (Enclosure,),
     "none": (),
 }

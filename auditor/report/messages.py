@@ -72,7 +72,7 @@ FAILURES: dict[str, str] = {
 }
 INTERVAL_METHODS: dict[str, str] = {
     "wilson": "Wilson", "t": "Student t", "newcombe": "Newcombe", "bootstrap": "bootstrap",
-    "moving_blocks": "moving blocks", "enclosure": "enclosure", "none": "",
+    "moving_blocks": "moving blocks", "chi2": "chi-squared", "enclosure": "enclosure", "none": "",
 }  # fmt: skip
 UNITS: dict[str, tuple[str, str]] = {
     "example": ("example", "examples"), "document": ("document", "documents"), "group": ("group", "groups"),

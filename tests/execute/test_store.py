@@ -216,6 +216,19 @@ def test_old_leftovers_are_removed_and_fresh_ones_left(store: Store):
     assert sorted(path.name for path in folder.iterdir()) == [".new-fresh", KEY]
 
 
+def test_what_killed_builds_left_goes_once_it_is_stored_or_after_a_week(store: Store):
+    mine, old, recent = (store.scratch(key) for key in (KEY, "cd" * 32, "ef" * 32))
+    for folder, days in ((mine, 0), (old, 8), (recent, 6)):
+        folder.mkdir(parents=True)
+        (folder / "state").write_text("half")
+        os.utime(folder, (time.time() - days * 86400,) * 2)
+    store.prepare()
+    assert mine.exists() and recent.exists() and not old.exists()
+    store.put(KEY, Stranger())
+    assert recent.exists() and not mine.exists()
+    assert store.keys() == {KEY}
+
+
 @pytest.mark.parametrize(
     "plain", [{"value": "{name}", "json": {}}, {"data": "{name}", "fields": [1]}, {"tuple": [[]]}, {"map": 3}]
 )

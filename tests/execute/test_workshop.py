@@ -1,15 +1,18 @@
 """The workshop in this process: what is made, kept, told and reported when the store or a need fails."""
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import fakes
+import numpy as np
 import pytest
 
 from auditor.errors import StoreError
 from auditor.evidence import Evidence
 from auditor.execute.store import Store
 from auditor.execute.workshop import Workshop
-from auditor.needs import Probe
+from auditor.needs import Derived, Probe, Tell
 from auditor.plan.measure import measure_of
 
 DRAW = fakes.Draw(fakes.Source("m"))
@@ -25,13 +28,40 @@ def workshop(tmp_path: Path, notes: list[str]) -> Workshop:
     return Workshop(tmp_path, Store(tmp_path / "cache"), 1, notes.append)
 
 
-def silent(done: int, total: int) -> None:
+def silent(done: int, total: int, said: str = "") -> None:
     pass
 
 
 def test_a_job_is_made_and_stored(workshop: Workshop):
     assert workshop.make([DRAW], silent) == {}
     assert workshop.store.get(DRAW.key, fakes.Numbers).label == "40 rows"
+
+
+@dataclass(frozen=True)
+class Patient(Derived[fakes.Numbers]):
+    """Counts the builds that were begun in its folder; the first one is killed."""
+
+    artifact = fakes.Numbers
+    tensors = False
+
+    def build(self, *args: Any, scratch: Path, progress: Tell, **upstream: Any) -> fakes.Numbers:
+        scratch.mkdir(parents=True, exist_ok=True)
+        (scratch / f"build-{len(list(scratch.iterdir()))}").touch()
+        begun = len(list(scratch.iterdir()))
+        progress(begun, 2, f"build {begun}")
+        if begun == 1:
+            raise ValueError("killed")
+        return fakes.Numbers(np.array([float(begun)]), "")
+
+
+def test_what_a_killed_build_left_is_there_again_until_it_is_stored(workshop: Workshop):
+    told: list[tuple[int, int, str]] = []
+    tell = lambda done, total, said="": told.append((done, total, said))  # noqa: E731
+    assert set(workshop.make([Patient()], tell)) == {Patient().key}
+    assert workshop.make([Patient()], tell) == {}
+    assert workshop.store.get(Patient().key, fakes.Numbers).values.tolist() == [2.0]
+    assert told == [(1, 2, "build 1"), (2, 2, "build 2")]
+    assert not workshop.store.scratch(Patient().key).exists()
 
 
 def test_a_live_thing_is_loaded_once(workshop: Workshop):

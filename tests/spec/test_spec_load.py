@@ -7,6 +7,7 @@ import pytest
 
 from auditor.errors import SourceError, SpecError
 from auditor.spec.load import Loaded, as_spec_error, load
+from auditor.subject import Lora, Recipe, Stop
 
 HEAD = """\
 auditor: 1
@@ -144,6 +145,24 @@ def test_a_finetune_and_what_follows_from_it(read: Any) -> None:
     assert drift.params == {}
     assert (base.model, base.data, base.against, base.after) == ("base", "train", (), ("drift",))
     assert spec.data["eval"].options["sample"] == {"n": 256, "stratify": True}
+
+
+def test_the_whole_recipe_of_a_finetune(read: Any) -> None:
+    more = (
+        'schedule: linear, micro_batch: 8, freeze: ["conv1.*", "layer1.*"], lora: {rank: 4, targets: ["*.query"]}, '
+        "stop: {patience: 3, min_delta: 0.01}"
+    )
+    recipe = read(FINETUNE.replace("lr: 1e-3", f"lr: 1e-3, {more}")).spec.models["tuned"].finetune.recipe
+    assert (recipe.schedule, recipe.micro_batch, recipe.freeze) == ("linear", 8, ("conv1.*", "layer1.*"))
+    assert recipe.lora == Lora(rank=4, alpha=16, targets=("*.query",))
+    assert recipe.stop == Stop(patience=3, min_delta=0.01)
+    assert Recipe.model_validate(recipe.to_json()) == recipe
+    assert not {"micro_batch", "freeze", "lora", "stop"} & set(Recipe().to_json()), "unused: digests stay"
+
+
+def test_adapters_need_targets(read: Any) -> None:
+    with pytest.raises(SpecError, match="targets"):
+        read(FINETUNE.replace("lr: 1e-3", "lr: 1e-3, lora: {rank: 4}"))
 
 
 def test_a_further_data_set_goes_by_its_name(read: Any) -> None:

@@ -18,6 +18,7 @@ else:
     Floats = Ints = Bools = Weights = Any
 
 VERSION = 3
+Side = Literal["train", "validation"]
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ class Run:
         """The steps for which more is known than that it had not happened yet: all, unless it was stopped early."""
         return self.planned_steps if self.stopped_at is None else self.stopped_at
 
-    def accuracy(self, side: Literal["train", "validation"] = "validation") -> Floats | None:
+    def accuracy(self, side: Side = "validation") -> Floats | None:
         """[V] the share of right answers on one side; None where there are no classes."""
         correct, rows = getattr(self, f"{side}_correct"), getattr(self, f"{side}_rows")
         found: Floats | None = correct / rows if len(correct) else None
