@@ -15,3 +15,12 @@ def run(spec: str | Path, **options: Any) -> Any:
     """
     audit = import_module("auditor.audit")
     return audit.run(Path(spec), audit.Options(**options))
+
+
+def record(model: Any, optimizer: Any, path: str | Path, **options: Any) -> Any:
+    """Record a training run into a trace, in your own loop; gives the `Recorder` of auditor.recorder.record.
+
+    options: every, dense, start, snapshots. Call `step(loss=..., metrics=...)` on it after each optimizer step and
+    before the gradients are cleared. docs/recording.md shows it.
+    """
+    return import_module("auditor.recorder.record").record(model, optimizer, path, **options)

@@ -14,7 +14,10 @@ EXAMPLES = {
     "optimizability": "checks:\n  - {use: optimizability.convergence}",
 }
 NEED_HISTORY = ("traceability", "optimizability")
-HISTORY = 'models:\n  NAME:\n    history: {checkpoints: "ckpt/step-*.safetensors"}'
+HISTORY = (
+    'models:\n  NAME:\n    history: {checkpoints: "ckpt/step-*.safetensors"}\n'
+    "    # or {trace: train.trace}, written by auditor.record, or {tensorboard: runs/train}"
+)
 
 
 def not_tested(spec: Spec, stands: Mapping[str, Standing]) -> tuple[NotTested, ...]:
@@ -58,7 +61,7 @@ def _pillars(spec: Spec, stands: Mapping[str, Standing]) -> Iterator[NotTested]:
 
 
 def _empty(pillar: str, asked: bool, lines: str, spec: Spec) -> NotTested:
-    known = any(model.finetune or model.checkpoints for model in spec.models.values())
+    known = any(model.has_history for model in spec.models.values())
     if pillar in NEED_HISTORY and not known:
         why = "No model of this audit has a history: it is not known how its parameters came to be."
         return NotTested(what=pillar, why=why, how=HISTORY if asked else f"{HISTORY}\n{lines}")

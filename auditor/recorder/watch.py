@@ -1,10 +1,10 @@
-"""Watching tensors change: what is kept of one interval between two records, gathered in place."""
+"""Watching tensors change: what is kept of one interval between two records, gathered in one walk through them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from auditor.recorder.projection import Projection
+from auditor.recorder.projection import BLOCK, PRIME, add_signed, folded, numbers, offsets
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,6 +21,12 @@ FLOOR = 1e-3
 
 SKETCHED = 2048
 """Elements of a tensor that its sketch reads; smaller tensors are read whole."""
+
+WALK = {"cpu": BLOCK}
+"""Elements of one stretch of the walk: what stays in a processor's cache; elsewhere few launches count for more."""
+
+SAFE = (1e-30, 1e30)
+"""Sums of squares in float32 that have neither lost nor gained by its range."""
 
 
 @dataclass(frozen=True)
@@ -66,22 +72,58 @@ def sketch_rows(size: int) -> "torch.Tensor | None":
     return ((places % 1.0) * size).long().clamp_(max=size - 1)
 
 
-def relative_changes(before: "torch.Tensor", change: "torch.Tensor", rms: float) -> "torch.Tensor":
-    """abs(change) / max(abs(before), FLOOR * rms) of flat elements; a tensor of zeros that changed gives large numbers.
+def relative_changes(before: Floats, now: Floats, rms: float) -> Floats:
+    """abs(now - before) / max(abs(before), FLOOR * rms) of elements; zeros that changed give large numbers.
 
     rms: of the whole tensor. Without the floor one near-zero element decides the mean (measured: up to 1,426 times the
     ratio of norms).
     """
+    import numpy as np
+
+    with np.errstate(all="ignore"):
+        floor = max(FLOOR * rms, float(np.finfo(before.dtype).tiny))
+        return np.asarray(np.abs(now - before) / np.maximum(np.abs(before), floor))
+
+
+def grid_quantiles(values: Floats) -> Floats:
+    """[5], the quantiles at GRID by linear interpolation; all NaN where a value is NaN or there is none."""
+    import numpy as np
+
+    if not values.size or np.isnan(values).any():
+        return np.full(len(GRID), np.nan)
+    ordered = np.sort(values).astype(np.float64)
+    places = np.array(GRID) * (len(ordered) - 1)
+    low = places.astype(np.int64)
+    high = np.minimum(low + 1, len(ordered) - 1)
+    share = places - low
+    with np.errstate(invalid="ignore"):
+        return np.where(share > 0, ordered[low] * (1 - share) + ordered[high] * share, ordered[low])
+
+
+def sums(flat: "torch.Tensor", scratch: "torch.Tensor") -> tuple[Any, Any]:
+    """Sum of squares and of absolute values of a stretch, numbers on the CPU and else float64 tensors not yet read.
+
+    scratch: of the same size, may be `flat` itself, which then holds its absolute values afterwards.
+    """
     import torch
 
-    return change.abs() / before.abs().clamp_min(max(FLOOR * rms, torch.finfo(before.dtype).tiny))
+    if flat.device.type != "cpu":
+        square = torch.linalg.vector_norm(flat, 2, dtype=torch.float64).square()
+        return square, torch.linalg.vector_norm(flat, 1, dtype=torch.float64)
+    square = float(torch.dot(flat, flat))
+    kept = flat.double() if not SAFE[0] < square < SAFE[1] else None
+    total = float(torch.abs(flat, out=scratch).sum())
+    if kept is None or total == 0:
+        return square, total
+    return float(kept.square().sum()), float(kept.abs().sum())
 
 
 @dataclass
 class Watch:
-    """Follows float32 tensors through a run; `mark()` closes an interval. Holds one copy of them.
+    """Follows tensors through a run; `mark()` closes an interval. Holds one copy of them, in float32 or wider.
 
-    trained: by name, False for tensors that are left alone; they are followed, but not projected.
+    trained: by place, False for tensors that are left alone; they are followed, but not projected. It may be changed
+    between marks. Beside the copy: 8 kB a tensor for its sketch, and half a megabyte for the walk.
     """
 
     tensors: "Mapping[str, torch.Tensor]"
@@ -89,12 +131,18 @@ class Watch:
     _before: "list[torch.Tensor]" = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._before = [tensor.detach().clone() for tensor in self.tensors.values()]
-        self._sketch = [sketch_rows(tensor.numel()) for tensor in self.tensors.values()]
-        kept = list(self.trained) or [True] * len(self._before)
-        self._projection = Projection(
-            {name: tensor.numel() for (name, tensor), keep in zip(self.tensors.items(), kept, strict=True) if keep}
-        )
+        import torch
+
+        now = [tensor.detach() for tensor in self.tensors.values()]
+        self.trained = list(self.trained) or [True] * len(now)
+        if len(self.trained) != len(now):
+            raise ValueError(f"found {len(self.trained)} marks of what is trained for {len(now)} tensors")
+        self._starts = [offsets(name, tensor.numel()) for name, tensor in self.tensors.items()]
+        self._rows = {size: sketch_rows(size) for size in {tensor.numel() for tensor in now}}
+        with torch.no_grad():
+            self._before = [_wide(tensor).reshape(-1).clone() for tensor in now]
+            self._sketch = self._sketched(self._before)
+            self._norms = [_total([sums(part, part.clone()) for part in _walk(flat)]) for flat in self._before]
 
     def mark(self) -> Moved:
         """Close the interval that ends with the tensors as they are now."""
@@ -104,30 +152,80 @@ class Watch:
             return self._mark()
 
     def _mark(self) -> Moved:
+        import numpy as np
         import torch
 
-        now = [tensor.detach() for tensor in self.tensors.values()]
-        before = self._before
-        norms = [torch._foreach_norm(before, 2), torch._foreach_norm(before, 1)]
-        torch._foreach_sub_(before, now)  # the change, negated
-        norms += [torch._foreach_norm(before, 2), torch._foreach_norm(before, 1)]
-        norm, l1_norm, change, l1_change = (torch.stack(tuple(row)).cpu().double().numpy() for row in norms)
-        ratios = [self._ratios(place, now[place], before[place], float(norm[place])) for place in range(len(now))]
-        projection = -self._projection.of(dict(zip(self.tensors, before, strict=True)))
-        torch._foreach_copy_(before, now)
-        grid = torch.tensor(GRID, dtype=torch.float32)
+        buckets = torch.zeros(PRIME, dtype=torch.float64)
+        rows = []
+        for place, tensor in enumerate(self.tensors.values()):
+            rows.append(self._walked(place, tensor.detach(), buckets))
+        started, self._norms = self._norms, [_total(after) for _, after in rows]
+        changed = [_total(change) for change, _ in rows]
+        sketch, self._sketch = self._sketch, self._sketched(self._before)
+        ratios = [
+            relative_changes(before, now, norm / max(1, flat.numel()) ** 0.5)
+            for before, now, flat, (norm, _) in zip(sketch, self._sketch, self._before, started, strict=True)
+        ]
+        norm, l1_norm = np.array(started, dtype=np.float64).reshape(-1, 2).T
+        change, l1_change = np.array(changed, dtype=np.float64).reshape(-1, 2).T
         return Moved(
             norm, change, l1_norm, l1_change,
-            elementwise=torch.stack([ratio.mean() for ratio in ratios]).double().numpy(),
-            quantiles=torch.stack([torch.quantile(ratio, grid) for ratio in ratios]).double().numpy(),
-            projection=projection,
+            elementwise=np.array([_mean(ratio) for ratio in ratios]),
+            quantiles=np.array([grid_quantiles(ratio) for ratio in ratios]).reshape(-1, len(GRID)),
+            projection=numbers(buckets),
         )  # fmt: skip
 
-    def _ratios(self, place: int, now: "torch.Tensor", gone: "torch.Tensor", norm: float) -> "torch.Tensor":
-        rows = self._sketch[place]
-        value, change = now.flatten(), gone.flatten()
-        if rows is not None:
-            there = rows.to(value.device)
-            value, change = value[there], change[there]
-        rms = norm / max(1, now.numel()) ** 0.5
-        return relative_changes(value + change, change, rms).cpu().float()
+    def _walked(self, place: int, now: "torch.Tensor", buckets: "torch.Tensor") -> tuple[list[Any], list[Any]]:
+        """One tensor, stretch by stretch: sums of its change and of itself; its copy is brought up to date."""
+        import torch
+
+        before, starts = self._before[place], self._starts[place]
+        now = now.reshape(-1)
+        if len(now) != len(before):
+            name = list(self.tensors)[place]
+            raise ValueError(f"tensor {name} has {len(now)} elements now, and had {len(before)} when recording began")
+        total = torch.zeros(min(len(before), BLOCK), dtype=before.dtype, device=before.device)
+        changes, selves, at = [], [], 0
+        for old in _walk(before):
+            new = now[at : at + len(old)].to(old)
+            gone = torch.sub(new, old)
+            if self.trained[place]:
+                add_signed(total, gone, starts[at // BLOCK : -(-(at + len(old)) // BLOCK)])
+            changes.append(sums(gone, gone))
+            selves.append(sums(old.copy_(new), gone))
+            at += len(old)
+        if self.trained[place]:
+            buckets += folded(total)
+        return changes, selves
+
+    def _sketched(self, flats: "Sequence[torch.Tensor]") -> "list[NDArray[Any]]":
+        """The elements of each tensor that its sketch reads, copied to the CPU."""
+        found = []
+        for flat in flats:
+            rows = self._rows[flat.numel()]
+            found.append((flat.clone() if rows is None else flat[rows.to(flat.device)]).cpu().numpy())
+        return found
+
+
+def _wide(tensor: "torch.Tensor") -> "torch.Tensor":
+    import torch
+
+    return tensor if tensor.dtype == torch.float64 else tensor.float()
+
+
+def _walk(flat: "torch.Tensor") -> "tuple[torch.Tensor, ...]":
+    import torch
+
+    return torch.split(flat, WALK.get(flat.device.type, 64 * BLOCK)) if len(flat) else ()
+
+
+def _total(parts: Sequence[tuple[Any, Any]]) -> tuple[float, float]:
+    """The two norms of the sums of stretches."""
+    return float(sum(float(square) for square, _ in parts)) ** 0.5, float(sum(float(one) for _, one in parts))
+
+
+def _mean(values: Floats) -> float:
+    import numpy as np
+
+    with np.errstate(all="ignore"):
+        return float(values.mean(dtype=np.float64)) if values.size else float("nan")

@@ -70,7 +70,8 @@ class Checks:
         question = next((inner.raw for layer in reversed(layers) if (inner := layer.child("question"))), "")
         return CheckEntry(
             id=name, use=use.raw, params=params, model=model, data=data, others=others,
-            against=against or ((finetune.parent,) if finetune else ()), question=question, rules=tuple(rules),
+            against=against or ((entry.parent,) if entry and entry.parent else ()), question=question,
+            rules=tuple(rules),
             after=tuple(item.raw for item in _last(layers, "after")), set_by=layers[0].mark.set_by,
         ) if all(known) else None  # fmt: skip
 

@@ -42,7 +42,7 @@ class WrittenCheck(Written):
     with_: dict[str, Any] = Field({}, alias="with", description="The check's parameters.")
     model: str | None = Field(None, description="The model that is audited; default: the only one, or defaults.model.")
     data: str | None = Field(None, description="The data set; default: the only one, or defaults.data.")
-    against: list[str] = Field([], description="Other models to compare with; for a fine-tune its `from`.")
+    against: list[str] = Field([], description="Other models to compare with; default: the one it comes `from`.")
     question: str = Field("", description="The question it answers, in the owner's words.")
     expect: dict[str, Any] = Field({}, description='Expectations by metric, e.g. accuracy: ">= 0.85".')
     after: list[str] = Field([], description="Checks that must pass for this one to pass.")
@@ -78,10 +78,14 @@ class WrittenFinetune(Recipe):
 
 
 class WrittenHistory(Written):
-    """How a model came to be: checkpoints on disk, or a recorded trace."""
+    """How a model came to be: one of checkpoints, trace and tensorboard, and the model it is said to come from."""
 
-    checkpoints: str | None = Field(None, description="Glob of checkpoint files, e.g. ckpt/step-*.safetensors.")
-    trace: str | None = Field(None, description="Not in this version: a trace written while training.")
+    checkpoints: str | None = Field(
+        None, description="Glob of checkpoint files or transformers folders, e.g. ckpt/step-*.safetensors."
+    )
+    trace: str | None = Field(None, description="A trace that auditor.record wrote while the model was trained.")
+    tensorboard: str | None = Field(None, description="An event file of TensorBoard, or the folder that holds some.")
+    from_: str | None = Field(None, alias="from", description="The model from which this one is said to come.")
 
 
 class Defaults(Written):

@@ -14,6 +14,9 @@ from auditor.spec.wording import show
 from auditor.subject import Recipe
 from auditor.values import Value
 
+HISTORIES = ("checkpoints", "trace", "tensorboard")
+_ONE_HISTORY = 'e.g. history: {checkpoints: "ckpt/step-*.safetensors"} or {trace: train.trace}'
+
 
 @dataclass(frozen=True)
 class Entries:
@@ -66,12 +69,10 @@ class Entries:
             return None
         rest = {key: inner for key, inner in node.entries.items() if key not in ("source", "history")}
         options = self._options(MODEL_OPTIONS[source], replace(node, value=rest), ("source", "history"))
-        checkpoints = self._history(node.child("history"))
-        if options is None or checkpoints is None:
+        history = self._history(name, node.child("history"))
+        if options is None or history is None:
             return None
-        return ModelEntry.model_validate(
-            {"name": name, "source": source, "options": options, "checkpoints": checkpoints}
-        )
+        return ModelEntry.model_validate({"name": name, "source": source, "options": options, **history})
 
     def _data(self, name: str, node: Node) -> DataEntry | None:
         source = self._source(node, DATA_OPTIONS, NOT_YET_DATA, "data")
@@ -136,18 +137,33 @@ class Entries:
                 resolved[name] = self.roots.name(inner, kind, self.found)
         return resolved
 
-    def _history(self, node: Node | None) -> str | None:
+    def _history(self, name: str, node: Node | None) -> dict[str, str] | None:
+        """The fields of a ModelEntry that say where its history lies; None with a problem added."""
         if node is None:
-            return ""
-        history = validate(WrittenHistory, node, self.found)
-        if history is None:
+            return {}
+        if validate(WrittenHistory, node, self.found) is None:
             return None
-        if trace := node.child("trace"):
-            hint = "name checkpoints on disk for now: history: {checkpoints: ...}"
-            self.found.add(trace.key, "`history.trace` is not in this version of auditor", hint)
+        given = {key: inner for key, inner in node.entries.items() if inner.value is not None}
+        places = [key for key in HISTORIES if key in given]
+        if len(places) > 1 or not given:
+            listed = f"found {' and '.join(places)}" if places else "found none"
+            self.found.add(node.mark, f"expected one of {', '.join(HISTORIES)} or `from`, {listed}", _ONE_HISTORY)
             return None
-        checkpoints = node.child("checkpoints")
-        return (self.roots.glob(checkpoints, self.found) or None) if checkpoints else ""
+        read = {key: self._recorded(key, given[key]) for key in places}
+        if parent := given.get("from"):
+            read["derived_from"] = parent.raw if self._parent(name, parent) else ""
+        return read if all(read.values()) else None
+
+    def _recorded(self, kind: str, node: Node) -> str:
+        if kind == "checkpoints":
+            return self.roots.glob(node, self.found)
+        return self.roots.name(node, "file" if kind == "trace" else "any", self.found)
+
+    def _parent(self, name: str, node: Node) -> bool:
+        if node.raw == name:
+            self.found.add(node.mark, f"from: {name!r} is this model itself", "name the model that it came from")
+            return False
+        return self.known("model", node)
 
     def _finetune(self, name: str, node: Node) -> ModelEntry | None:
         for key, inner in node.entries.items():
@@ -170,9 +186,11 @@ class Entries:
     def _circles(self, models: dict[str, ModelEntry]) -> None:
         for name in list(models):
             chain = [name]
-            while (entry := models.get(chain[-1])) and entry.finetune and entry.finetune.parent not in chain:
-                chain.append(entry.finetune.parent)
-            if entry and entry.finetune and entry.finetune.parent == name:
-                mark = self.models[name].entries["finetune"].entries["from"].mark
-                circle = " -> ".join([*chain, name])
-                self.found.add(mark, f"a fine-tune of itself: {circle}", "`from` names the model that it starts from")
+            while (entry := models.get(chain[-1])) and entry.parent and entry.parent not in chain:
+                chain.append(entry.parent)
+            if entry and entry.parent == name:
+                node = self.models[name]
+                mark = (node.child("finetune") or node.entries["history"]).entries["from"].mark
+                what = "a fine-tune of itself" if entry.finetune else "models that come from each other"
+                hint = "`from` names the model that it starts from"
+                self.found.add(mark, f"{what}: {' -> '.join([*chain, name])}", hint)

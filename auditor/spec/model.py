@@ -127,6 +127,19 @@ class ModelEntry(Value):
     options: dict[str, Any] = {}
     finetune: Finetune | None = None
     checkpoints: str = Field("", description="Glob of the checkpoints of its history, relative to the root.")
+    trace: str = Field("", description="The trace of its training, relative to the root.")
+    tensorboard: str = Field("", description="Event file or folder of its training, relative to the root.")
+    derived_from: str = Field("", description="The model from which it is said to come (`history: {from: NAME}`).")
+
+    @property
+    def parent(self) -> str:
+        """The name of the model that it comes from, or is said to come from; "" for none."""
+        return self.finetune.parent if self.finetune else self.derived_from
+
+    @property
+    def has_history(self) -> bool:
+        """Whether it is known how its parameters came to be."""
+        return bool(self.finetune or self.checkpoints or self.trace or self.tensorboard)
 
 
 class DataEntry(Value):

@@ -189,6 +189,30 @@ def test_checkpoints_are_a_pattern_below_the_root(read: Any) -> None:
     assert read(text).spec.models["model"].checkpoints == "ckpt/step-*.safetensors"
 
 
+def test_a_history_may_be_a_trace_or_event_files_and_name_where_the_model_comes_from(read: Any) -> None:
+    (Path("train.trace")).write_bytes(b"")
+    text = """auditor: 1
+name: lineage
+models:
+  base: {source: torchvision, arch: resnet18, weights: weights.safetensors}
+  said: {source: torchvision, arch: resnet18, weights: weights.safetensors, history: {from: base}}
+  traced: {source: torchvision, arch: resnet18, weights: weights.safetensors,
+           history: {trace: train.trace, from: base}}
+  watched: {source: torchvision, arch: resnet18, weights: weights.safetensors, history: {tensorboard: pictures}}
+data: {source: image_folder, path: pictures/eval}
+checks:
+  - {id: said, use: interpretability.drift, model: said}
+  - {id: chosen, use: interpretability.drift, model: traced, against: [said]}
+  - {id: alone, use: task.performance, model: watched}
+"""
+    spec = read(text).spec
+    said, chosen, alone = spec.checks
+    assert (said.against, chosen.against, alone.against) == (("base",), ("said",), ())
+    assert (spec.models["traced"].trace, spec.models["traced"].derived_from) == ("train.trace", "base")
+    assert spec.models["watched"].tensorboard == "pictures"
+    assert [name for name, model in spec.models.items() if model.has_history] == ["traced", "watched"]
+
+
 def test_an_allowed_environment_variable_stays_a_reference(read: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REVIEWS", "models")
     text = WITH_CHECK.replace("models/reviews", '"./${env:REVIEWS}/reviews"')

@@ -10,6 +10,8 @@ from auditor.recorder.watch import FLOOR
 
 Kind = Literal["l2", "l1", "elementwise"]
 EARLY_SHARE = 0.1
+DECIDABLE = 3.0
+"""A change of fewer resolutions than this may be the rounding of the stored numbers."""
 INTERVALS = (
     "norm", "change", "l1_norm", "l1_change", "elementwise", "quantiles", "lr", "projection", "turn", "resolution",
 )  # fmt: skip
@@ -22,6 +24,14 @@ def usual(changes: Changes) -> Bools:
     """
     spacing = np.diff(changes.steps)
     return np.asarray(spacing >= np.median(spacing) / 2) if spacing.size else np.zeros(0, dtype=np.bool_)
+
+
+def decidable(changes: Changes) -> Bools:
+    """[R, T] where a change is well above what the rounding of the stored numbers alone may give: norm(change) of at
+    least DECIDABLE x resolution. True everywhere for float32, a change of exactly 0 included; elsewhere a smaller
+    change (or none) says nothing of the training, which may have moved numbers that were rounded away.
+    """
+    return np.asarray((changes.resolution == 0) | (changes.change >= DECIDABLE * changes.resolution))
 
 
 def tensor_rates(changes: Changes, kind: Kind) -> Floats:
