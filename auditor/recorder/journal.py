@@ -3,6 +3,7 @@
 import contextlib
 import os
 import warnings
+import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -32,6 +33,9 @@ class Journal:
     waiting: bytes = b""
     failed: bool = field(default=False, init=False)
     stopped: bool = field(default=False, init=False)
+
+    def __post_init__(self) -> None:
+        self._let_go = weakref.finalize(self, os.close, self.descriptor)
 
     def add(self, *frames: tuple[bytes, bytes]) -> None:
         """Append frames, each a kind and a body."""
@@ -74,7 +78,7 @@ class Journal:
         if self.waiting and not self.stopped:
             self.add()
         self.sync()
-        os.close(self.descriptor)
+        self._let_go()
 
 
 def opened(path: Path, header: Header) -> tuple[Journal, Scan | None]:
@@ -134,8 +138,8 @@ def _lock(descriptor: int, path: Path) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise BlockingIOError(
-            f"another recording writes into {path}; with several processes record in one of them alone, "
-            "else give each a file of its own"
+            f"another recording writes into {path}: one that was not closed, or one of another process; close it, "
+            "or give each a file of its own (of several processes that train one model, record in one alone)"
         ) from None
     except OSError:  # a file system without locks
         return

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from auditor.recorder.projection import BLOCK, PRIME, add_signed, folded, numbers, offsets
+from auditor.recorder.projection import BLOCK, PRIME, drawn, first, numbers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,9 +21,6 @@ FLOOR = 1e-3
 
 SKETCHED = 2048
 """Elements of a tensor that its sketch reads; smaller tensors are read whole."""
-
-WALK = {"cpu": BLOCK}
-"""Elements of one stretch of the walk: what stays in a processor's cache; elsewhere few launches count for more."""
 
 SAFE = (1e-30, 1e30)
 """Sums of squares in float32 that have neither lost nor gained by its range."""
@@ -123,7 +120,7 @@ class Watch:
     """Follows tensors through a run; `mark()` closes an interval. Holds one copy of them, in float32 or wider.
 
     trained: by place, False for tensors that are left alone; they are followed, but not projected. It may be changed
-    between marks. Beside the copy: 8 kB a tensor for its sketch, and half a megabyte for the walk.
+    between marks. Beside the copy: 8 kB a tensor for its sketch, and 2 MB for the walk.
     """
 
     tensors: "Mapping[str, torch.Tensor]"
@@ -137,12 +134,12 @@ class Watch:
         self.trained = list(self.trained) or [True] * len(now)
         if len(self.trained) != len(now):
             raise ValueError(f"found {len(self.trained)} marks of what is trained for {len(now)} tensors")
-        self._starts = [offsets(name, tensor.numel()) for name, tensor in self.tensors.items()]
+        self._drawn = [drawn(name, tensor.numel()) for name, tensor in self.tensors.items()]
         self._rows = {size: sketch_rows(size) for size in {tensor.numel() for tensor in now}}
         with torch.no_grad():
             self._before = [_wide(tensor).reshape(-1).clone() for tensor in now]
             self._sketch = self._sketched(self._before)
-            self._norms = [_total([sums(part, part.clone()) for part in _walk(flat)]) for flat in self._before]
+            self._norms = [_norms(flat) for flat in self._before]
 
     def mark(self) -> Moved:
         """Close the interval that ends with the tensors as they are now."""
@@ -156,9 +153,9 @@ class Watch:
         import torch
 
         buckets = torch.zeros(PRIME, dtype=torch.float64)
-        rows = []
+        rows, scratch = [], Scratch()
         for place, tensor in enumerate(self.tensors.values()):
-            rows.append(self._walked(place, tensor.detach(), buckets))
+            rows.append(self._walked(place, tensor.detach(), buckets, scratch))
         started, self._norms = self._norms, [_total(after) for _, after in rows]
         changed = [_total(change) for change, _ in rows]
         sketch, self._sketch = self._sketch, self._sketched(self._before)
@@ -175,27 +172,29 @@ class Watch:
             projection=numbers(buckets),
         )  # fmt: skip
 
-    def _walked(self, place: int, now: "torch.Tensor", buckets: "torch.Tensor") -> tuple[list[Any], list[Any]]:
+    def _walked(
+        self, place: int, now: "torch.Tensor", buckets: "torch.Tensor", scratch: "Scratch"
+    ) -> tuple[list[Any], list[Any]]:
         """One tensor, stretch by stretch: sums of its change and of itself; its copy is brought up to date."""
         import torch
 
-        before, starts = self._before[place], self._starts[place]
-        now = now.reshape(-1)
-        if len(now) != len(before):
+        before, draws = self._before[place], self._drawn[place]
+        now, size = now.reshape(-1), before.numel()
+        if now.numel() != size:
             name = list(self.tensors)[place]
-            raise ValueError(f"tensor {name} has {len(now)} elements now, and had {len(before)} when recording began")
-        total = torch.zeros(min(len(before), BLOCK), dtype=before.dtype, device=before.device)
-        changes, selves, at = [], [], 0
-        for old in _walk(before):
-            new = now[at : at + len(old)].to(old)
-            gone = torch.sub(new, old)
+            raise ValueError(f"tensor {name} has {now.numel():,} elements now, and had {size:,} when recording began")
+        own, stretch = before.new_zeros(PRIME), _stretch(before)
+        gone, signed = scratch(before)
+        changes, selves = [], []
+        for at in range(0, size, stretch):
+            count = min(stretch, size - at)
+            old, new = before.narrow(0, at, count), now.narrow(0, at, count).to(before)
+            moved = torch.sub(new, old, out=first(gone, count))
             if self.trained[place]:
-                add_signed(total, gone, starts[at // BLOCK : -(-(at + len(old)) // BLOCK)])
-            changes.append(sums(gone, gone))
-            selves.append(sums(old.copy_(new), gone))
-            at += len(old)
-        if self.trained[place]:
-            buckets += folded(total)
+                draws.add(own, moved, at // BLOCK, signed)
+            changes.append(sums(moved, moved))
+            selves.append(sums(old.copy_(new), moved))
+        buckets += own.cpu().double()
         return changes, selves
 
     def _sketched(self, flats: "Sequence[torch.Tensor]") -> "list[NDArray[Any]]":
@@ -207,16 +206,32 @@ class Watch:
         return found
 
 
+class Scratch(dict[tuple["torch.device", "torch.dtype"], Any]):
+    """Two stretches of working memory for each device and dtype, so that none is allocated on the walk."""
+
+    def __call__(self, flat: "torch.Tensor") -> Any:
+        """Those that suit a tensor."""
+        key = (flat.device, flat.dtype)
+        if key not in self:
+            self[key] = (flat.new_empty(_stretch(flat)), flat.new_empty(BLOCK))
+        return self[key]
+
+
 def _wide(tensor: "torch.Tensor") -> "torch.Tensor":
     import torch
 
     return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
-def _walk(flat: "torch.Tensor") -> "tuple[torch.Tensor, ...]":
-    import torch
+def _norms(flat: "torch.Tensor") -> tuple[float, float]:
+    """The two norms of a tensor."""
+    parts = [flat[at : at + _stretch(flat)] for at in range(0, flat.numel(), _stretch(flat))]
+    return _total([sums(part, part.clone()) for part in parts])
 
-    return torch.split(flat, WALK.get(flat.device.type, 64 * BLOCK)) if len(flat) else ()
+
+def _stretch(flat: "torch.Tensor") -> int:
+    """Elements of a stretch of the walk: what stays in a processor's cache; elsewhere, few launches count for more."""
+    return BLOCK if flat.device.type == "cpu" else 16 * BLOCK
 
 
 def _total(parts: Sequence[tuple[Any, Any]]) -> tuple[float, float]:

@@ -139,4 +139,5 @@ def test_a_model_that_never_moves_measures_no_ratio() -> None:
 
 
 def test_the_figures_are_a_curve_a_map_and_bars() -> None:
-    assert [block.kind for block in ChangeRate().measure(trajectory=seeds(5)).blocks] == ["lines", "heatmap", "bars"]
+    blocks = ChangeRate().measure(trajectory=seeds(5)).blocks
+    assert [block.kind for block in blocks] == ["lines", "lines", "heatmap", "bars"]
