@@ -21,7 +21,7 @@ from benchmarks.zoo.nets import mlp
 from benchmarks.zoo.runs import Rates, Recipe, gentler, named, recipe, train
 from benchmarks.zoo.training import accuracy, seeded
 
-GLOB = "ckpt/step-*.safetensors"
+HISTORY = {"checkpoints": "ckpt/step-*.safetensors"}
 TIMES = 100.0
 FACTOR, NOISE = 1.3, 0.3
 """By how much an edit scales a layer, and the share of its norm that noise adds."""
@@ -112,7 +112,7 @@ def _member(name: str, folder: Path, seed: int, planted: bool, task: Task, model
         entry = task.write(folder / "parent", "parent", parent, {}, None)
         claimed = {**entry, **{key: f"parent/{entry[key]}" for key in ("path", "weights") if key in entry}}
     origin = {} if parent is None else {"from": "parent"}
-    more = {"history": {"checkpoints": GLOB, **origin}}
+    more = {"history": {**HISTORY, **origin}}
     task.write(folder, _named(name, seed, planted), model, more, claimed)
     return Member(name, folder, planted, seed, proof, _trusted(task, parent))
 

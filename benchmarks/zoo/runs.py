@@ -93,7 +93,20 @@ def train(
     model: nn.Module, inputs: Any, labels: Tensor, seed: int, given: Recipe, folder: Path | None = None,
     after: Callable[[int], None] = lambda step: None,
 ) -> float:  # fmt: skip
-    """Trains, leaves `step-0000.safetensors ...` in the folder; the last loss. after: called after each step."""
+    """Trains a classifier; the last loss."""
+
+    def loss_of(rows: Tensor) -> Tensor:
+        return cross_entropy(logits(model, take(inputs, rows)), labels[rows])
+
+    return follow(model, loss_of, len(labels), seed, given, folder, after)
+
+
+def follow(
+    model: nn.Module, loss_of: Callable[[Tensor], Tensor], count: int, seed: int, given: Recipe,
+    folder: Path | None = None, after: Callable[[int], None] = lambda step: None,
+) -> float:  # fmt: skip
+    """Trains on `count` rows, leaves `step-0000.safetensors ...` in the folder; the last loss. after: called after
+    each step."""
     generator = torch.Generator().manual_seed(seed)
     optimizer, order, loss = optimizer_of(model, given), torch.zeros(0, dtype=torch.long), torch.zeros(())
     keep(model, folder, 0)
@@ -102,12 +115,12 @@ def train(
         if given.resumed is not None and step == given.resumed * given.every:
             optimizer = optimizer_of(model, given)
         if len(order) < given.batch:
-            order = torch.randperm(len(labels), generator=generator)
+            order = torch.randperm(count, generator=generator)
         rows, order = order[: given.batch], order[given.batch :]
         for group in optimizer.param_groups:
             group["lr"] = given.rate(step) * group["factor"]
         optimizer.zero_grad()
-        loss = cross_entropy(logits(model, take(inputs, rows)), labels[rows])
+        loss = loss_of(rows)
         loss.backward()
         optimizer.step()
         after(step + 1)
@@ -123,7 +136,9 @@ def named(folder: Path, step: int) -> Path:
 
 
 def keep(model: nn.Module, folder: Path | None, step: int) -> None:
-    """The state dict of a step."""
+    """The state dict of a step, tied tensors once."""
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-        save_file({name: value.contiguous() for name, value in model.state_dict().items()}, named(folder, step))
+        once = {value.data_ptr(): name for name, value in reversed(model.state_dict().items())}
+        save_file({name: value.contiguous() for name, value in model.state_dict().items()
+                   if once[value.data_ptr()] == name}, named(folder, step))  # fmt: skip
