@@ -18,7 +18,7 @@ from auditor.recorder.watch import SKETCHED
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 """Names of the buffers of normalization layers, which are no parameters."""
 
-STRETCH = 32 * BLOCK
+STRETCH = 8 * BLOCK
 """Elements that are in memory at once, of each of three checkpoints; a multiple of the projection's blocks."""
 
 SKETCHES = 1 << 23

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from auditor.methods.training.record import Floats
-from auditor.recorder.projection import BLOCK, PRIME, add_signed, folded, numbers, offsets
+from auditor.recorder.projection import BLOCK, PRIME, drawn, numbers
 from auditor.recorder.watch import grid_quantiles, relative_changes, sketch_rows, sums
 
 Span = tuple[str, int, int]
@@ -47,7 +47,7 @@ class Followed:
     def __post_init__(self) -> None:
         self.own, self.moved = np.zeros((self.files, 3)), np.zeros((self.files - 1, 3))
         self.projection = np.zeros((self.files - 1, PRIME - 1))
-        self._starts, self._rows = offsets(self.name, self.size), sketch_rows(self.size)
+        self._drawn, self._rows = drawn(self.name, self.size), sketch_rows(self.size)
         self._sketch: list[list[Any]] = [[] for _ in range(self.files)]
         self._last = self._change = torch.empty(0)
         self._ratios: list[Floats] = []
@@ -66,9 +66,9 @@ class Followed:
 
     def _moved(self, row: int, block: int, now: torch.Tensor, scratch: torch.Tensor) -> None:
         change = now - self._last
-        total = torch.zeros(min(BLOCK, len(now)), dtype=now.dtype)
-        add_signed(total, change, self._starts[block : block + -(-len(now) // BLOCK)])
-        self.projection[row] += numbers(folded(total))
+        buckets = now.new_zeros(PRIME)
+        self._drawn.add(buckets, change, block, scratch)
+        self.projection[row] += numbers(buckets.double())
         for part in torch.split(change, BLOCK):
             self.moved[row, :2] += sums(part, scratch[: len(part)])
         if row:
