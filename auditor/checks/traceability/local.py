@@ -42,13 +42,13 @@ class LocalChanges(Check):
         "record, or if its root mean square grew beyond 100 times the larger of its own and the median matrix's at "
         "the start, so that what starts at zero may grow. Fine-tunes of several seeds give means over them.",
         reading="Healthy runs measure 0 of all three (of 120 small trainings of four kinds of networks two had a "
-        "jump). A frozen layer that no one meant to freeze has lost its gradient or was left out of the optimizer. A jump in "
-        "one layer alone is the trace of an edit between two checkpoints: ask who made it.",
+        "jump). A frozen layer that no one meant to freeze has lost its gradient or was left out of the optimizer. A "
+        "jump in one layer alone is the trace of an edit between two checkpoints: ask who made it.",
         limits="An edit smaller than what training itself did in that interval is not seen: edits that made the change "
         "more than five times as large were seen in 99 of 100 cases, three to five times in 90, two to three times in "
-        "65, and a zeroed neuron from twice the change in 98. An edit of all layers at once looks like "
-        "a step of the learning rate. Fewer than 6 even intervals or 3 tensors that move: not measured. Tensors that appear or vanish between checkpoints are reported by "
-        "change_rate, and not judged.",
+        "65, and a zeroed neuron from twice the change in 98. An edit of all layers at once looks like a step of the "
+        "learning rate. Fewer than 6 even intervals or 3 tensors that move: not measured. Tensors that appear or "
+        "vanish between checkpoints are reported by change_rate, and not judged.",
         citation="The level of intervals and tensors is taken out as in Tukey's median polish, Exploratory Data "
         "Analysis (1977).",
     )
