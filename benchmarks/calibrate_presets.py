@@ -1,6 +1,8 @@
 """What healthy small models measure of everything that a preset judges; its quantiles ship beside the preset.
 
-python -m benchmarks.calibrate_presets [PRESET ...] [--only] [--models FOLDER] [--out auditor/spec/presets]
+python -m benchmarks.calibrate_presets [PRESET ...] [--only | --histories] [--models FOLDER] [--out FOLDER]
+
+--histories: only the checks of traceability, on healthy histories; the other entries stay as they are.
 """
 
 import argparse
@@ -8,7 +10,7 @@ import json
 import re
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ import numpy as np
 
 from auditor.spec.layers import PRESETS
 from benchmarks.audits import Audited, audit, deciding
-from benchmarks.zoo.healthy import MODALITIES, Recipe
+from benchmarks.zoo.healthy import MODALITIES, Recipe, healthy_histories
 from benchmarks.zoo.member import Member, Unproven
 
 COMMAND = "python -m benchmarks.calibrate_presets"
@@ -29,8 +31,9 @@ def members(recipes: Iterable[tuple[str, Recipe]], folder: Path) -> Iterable[Mem
     for name, recipe in recipes:
         place = folder / name
         if (place / "audit.yaml").exists():
-            code = "factory" in (place / "audit.yaml").read_text(encoding="utf-8")
-            yield Member(name, place, False, 0, {}, frozenset({"model"} if code else ()))
+            text = (place / "audit.yaml").read_text(encoding="utf-8")
+            code = {"model", *(["parent"] if '"from": "parent"' in text else [])} if "factory" in text else ()
+            yield Member(name, place, False, 0, {}, frozenset(code))
             continue
         try:
             yield recipe(place)
@@ -59,19 +62,36 @@ def summary(values: list[float]) -> dict[str, Any]:
 
 def calibrate(preset: str, folder: Path, cache: Path, only: str = "") -> dict[str, Any]:
     """The preset's audit of every healthy model, one after another."""
+    names, metrics = _measured(
+        MODALITIES[preset](), folder / preset, cache, lambda member: deciding(member.spec) if only else ""
+    )
+    command = f"{COMMAND} {preset}{' --only' if only else ''}"
+    return {"preset": preset, "command": command, "models": names, "metrics": metrics}
+
+
+def of_histories(preset: str, folder: Path, cache: Path, known: dict[str, Any]) -> dict[str, Any]:
+    """What is known, with what healthy histories measure of traceability."""
+    names, metrics = _measured(healthy_histories(preset), folder / preset, cache, lambda member: "traceability")
+    kept = {metric: value for metric, value in known["metrics"].items() if metric not in metrics}
+    told = {"histories": names, "histories_command": f"{COMMAND} {preset} --histories"}
+    return {**{key: value for key, value in known.items() if key != "metrics"}, **told, "metrics": {**kept, **metrics}}
+
+
+def _measured(
+    recipes: Iterable[tuple[str, Recipe]], folder: Path, cache: Path, words: Callable[[Member], str]
+) -> tuple[list[str], dict[str, Any]]:
+    """The names of the members, and the summary of each metric over them. words: which checks run."""
     table: dict[str, list[float]] = {}
     names = []
-    for member in members(MODALITIES[preset](), folder / preset):
+    for member in members(recipes, folder):
         began = time.process_time()
-        found = audit(member.spec, cache, member.trust, deciding(member.spec) if only else "")
-        names.append(member.name)
+        found = audit(member.spec, cache, member.trust, words(member))
+        names.append(member.folder.name)
         for metric, value in judged(found).items():
             table.setdefault(metric, []).append(value)
         said = f"{found.judgement.outcome} failed={found.failed()} open={found.open()} warned={found.warned()}"
-        print(f"{member.name}: {said} broken={found.broken()} {time.process_time() - began:.1f} s", flush=True)
-    metrics = {metric: summary(values) for metric, values in table.items()}
-    command = f"{COMMAND} {preset}{' --only' if only else ''}"
-    return {"preset": preset, "command": command, "models": names, "metrics": metrics}
+        print(f"{names[-1]}: {said} broken={found.broken()} {time.process_time() - began:.1f} s", flush=True)
+    return names, {metric: summary(values) for metric, values in table.items()}
 
 
 def told(preset: Path, found: dict[str, Any]) -> str:
@@ -95,15 +115,21 @@ def main() -> None:
     parser.add_argument("--models", type=Path)
     parser.add_argument("--out", type=Path, default=PRESETS)
     parser.add_argument("--only", default="", action="store_const", const="deciding", help="only checks that can fail")
+    parser.add_argument("--histories", action="store_true", help="only traceability, on healthy histories")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         for preset in options.presets:
-            found = calibrate(preset, options.models or Path(scratch), Path(scratch) / "cache", options.only)
+            folder, cache = options.models or Path(scratch), Path(scratch) / "cache"
             path = options.out / f"{preset}.calibration.json"
+            if options.histories:
+                known = json.loads((PRESETS / path.name).read_text(encoding="utf-8"))
+                found = of_histories(preset, folder, cache, known)
+            else:
+                found = calibrate(preset, folder, cache, options.only)
             path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
             text = PRESETS / f"{preset}.yaml"
             (options.out / text.name).write_text(told(text, found), encoding="utf-8")
-            print(f"{path}: {len(found['models'])} models", flush=True)
+            print(f"{path}: {len(found['models'])} models, {len(found.get('histories', []))} histories", flush=True)
 
 
 if __name__ == "__main__":

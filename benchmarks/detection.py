@@ -1,6 +1,6 @@
 """How often the presets alone catch planted defects, and how often they fail healthy twins; writes docs/detection.md.
 
-python -m benchmarks.detection [--seeds 10] [--twins 20] [--state detection.jsonl] [--write docs/detection.md]
+python -m benchmarks.detection [NAME ...] [--seeds 10] [--twins 20] [--state FILE.jsonl] [--write docs/detection.md]
 
 A state file lets a run that was cut off go on. No bound of a preset was chosen on these seeds.
 """
@@ -11,7 +11,7 @@ import os
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,8 @@ FIRST, MOST = 0, 100
 """The first seed, and where the search for seeds that learn the defect ends (others were used to choose bounds)."""
 
 
-def members(seeds: int, twins: int) -> Iterator[tuple[str, bool, int]]:
+def members(names: Sequence[str], seeds: int, twins: int) -> Iterator[tuple[str, bool, int]]:
     """Defect, planted or not, and how many of it."""
-    names = list(DEFECTS)
     for name in names:
         yield name, True, seeds
     for at, name in enumerate(names):
@@ -64,7 +63,8 @@ def _row(name: str, planted: bool, seed: int, scratch: Path) -> dict[str, Any]:
 def table(found: list[dict[str, Any]], command: str) -> str:
     """docs/detection.md."""
     planted, twins = ([row for row in found if row["planted"] is kind and row["proven"]] for kind in (True, False))
-    lines = [_line(name, [row for row in planted if row["name"] == name]) for name in DEFECTS]
+    asked = [name for name in DEFECTS if any(row["name"] == name for row in found)]
+    lines = [_line(name, [row for row in planted if row["name"] == name]) for name in asked]
     failed = [row for row in twins if row["failed"]]
     spent, trained = (sum(row.get(part, 0.0) for row in found) for part in ("seconds", "trained"))
     audits = len(planted) + len(twins)
@@ -122,6 +122,7 @@ def _line(name: str, mine: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(DEFECTS)}; default: all")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--twins", type=int, default=20)
     parser.add_argument("--state", type=Path)
@@ -132,7 +133,7 @@ def main() -> None:
         known = {row["key"]: row for row in map(json.loads, options.state.read_text(encoding="utf-8").splitlines())}
     found = []
     with tempfile.TemporaryDirectory() as scratch:
-        for name, planted, count in members(options.seeds, options.twins):
+        for name, planted, count in members(options.names or list(DEFECTS), options.seeds, options.twins):
             for row in rows(name, planted, count, known, Path(scratch)):
                 found.append(row)
                 if row["key"] not in known:
@@ -140,7 +141,12 @@ def main() -> None:
                     if options.state:
                         with options.state.open("a", encoding="utf-8") as stream:
                             stream.write(json.dumps(row) + "\n")
-    text = table(found, f"python -m benchmarks.detection --seeds {options.seeds} --twins {options.twins}")
+    text = table(
+        found,
+        " ".join(
+            ["python -m benchmarks.detection", *options.names, f"--seeds {options.seeds} --twins {options.twins}"]
+        ),
+    )
     print(text)
     if options.write:
         options.write.write_text(text, encoding="utf-8")

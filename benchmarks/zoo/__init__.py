@@ -4,7 +4,7 @@ A twin has the same recipe and the same seed. Every generator proves its defect 
 data without the defect falls by at least ten points, or the mechanism itself is measured (member.Unproven otherwise).
 """
 
-from benchmarks.zoo import pictures, tables, texts
+from benchmarks.zoo import histories, pictures, tables, texts
 from benchmarks.zoo.member import Generator, Member, Unproven
 
 DEFECTS: dict[str, Generator] = {
@@ -17,6 +17,11 @@ DEFECTS: dict[str, Generator] = {
     "wrong_preprocessing": pictures.wrong_preprocessing,
     "never_predicted": pictures.never_predicted,
     "over_confidence": tables.over_confidence,
+    "frozen_layer": histories.frozen_layer,
+    "hasty_layer": histories.hasty_layer,
+    "swapped_checkpoints": histories.swapped_checkpoints,
+    "edited_weights": histories.edited_weights,
+    "claimed_parent": histories.claimed_parent,
 }
 """The generators, by the name of what they plant."""
 

@@ -3,6 +3,7 @@
 Their seeds and recipes are not those of the zoo's twins, which are counted in the table of detection.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,10 @@ from torch import nn
 
 from auditor.sources.steps import assumed, overridden
 from auditor.spec.options import Transforms
-from benchmarks.zoo import pictures, tables, texts
-from benchmarks.zoo.member import Member, require, write_spec
+from benchmarks.zoo import histories, pictures, runs, tables, texts
+from benchmarks.zoo.member import Generator, Member, Unproven, require, write_spec
 from benchmarks.zoo.nets import cnn, mlp
-from benchmarks.zoo.training import accuracy, fit, seeded
+from benchmarks.zoo.training import accuracy, fit, seeded, take
 
 Recipe = Callable[[Path], Member]
 SHAPES = ("disk", "square", "cross", "stripes")
@@ -230,17 +231,21 @@ def chains(seed: int, rows: int, language: int = 7) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _language_recipe(name: str, kind: str, size: tuple[int, int, int], seed: int) -> Recipe:
+def _language_recipe(
+    name: str, kind: str, size: tuple[int, int, int], seed: int, given: runs.Recipe | None = None
+) -> Recipe:
+    """given: how it is trained, with the checkpoints of its history."""
+
     def make(folder: Path) -> Member:
         train, held = chains(2 * seed, 800), chains(2 * seed + 1, 160)
         with seeded(seed):
             model = language_model(kind, *size)
-            _learn(model, _seen(train, kind), kind, seed)
+            _learn(model, _seen(train, kind), kind, seed, given, folder / "ckpt")
         model.eval()
         with torch.inference_mode():
             loss = float(_loss(model, _seen(held, kind), kind, torch.Generator().manual_seed(seed)))
         proof = {"loss": loss}
-        require(loss < 3.5, f"{name} is healthy", proof)
+        require(loss < (3.5 if given is None else 4.0), f"{name} is healthy", proof)
         folder.mkdir(parents=True, exist_ok=True)
         model.save_pretrained(folder / "model")
         (texts.tokenizer() if kind == "masked" else word_level()).save_pretrained(folder / "model")
@@ -248,8 +253,8 @@ def _language_recipe(name: str, kind: str, size: tuple[int, int, int], seed: int
         for part, found in (("eval", held), ("train", train)):
             (folder / f"{part}.csv").write_text("text\n" + "\n".join(found) + "\n", encoding="utf-8")
             sources[part] = {"source": "csv", "path": f"{part}.csv", "text": "text"}
-        write_spec(folder, name, "language-model", {"source": "transformers", "path": "model"}, sources["eval"],
-                   sources["train"])  # fmt: skip
+        entry = {"source": "transformers", "path": "model", **({"history": histories.HISTORY} if given else {})}
+        write_spec(folder, name, "language-model", entry, sources["eval"], sources["train"])
         return Member(name, folder, False, seed, proof)
 
     return make
@@ -298,13 +303,19 @@ def _seen(found: tuple[str, ...], kind: str) -> dict[str, torch.Tensor]:
     return {name: given[name] for name in ("input_ids", "attention_mask")}
 
 
-def _learn(model: Any, inputs: dict[str, torch.Tensor], kind: str, seed: int, steps: int = 300) -> None:
+def _learn(
+    model: Any, inputs: dict[str, torch.Tensor], kind: str, seed: int, given: runs.Recipe | None, folder: Path
+) -> None:
     draw = torch.Generator().manual_seed(seed)
+    if given is not None:
+        words = len(inputs["input_ids"])
+        runs.follow(model, lambda rows: _loss(model, take(inputs, rows), kind, draw), words, seed, given, folder)
+        return
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3, weight_decay=0.0)
-    for _ in range(steps):
+    for _ in range(300):
         rows = torch.randint(len(inputs["input_ids"]), (32,), generator=draw)
         optimizer.zero_grad()
-        _loss(model, {name: value[rows] for name, value in inputs.items()}, kind, draw).backward()
+        _loss(model, take(inputs, rows), kind, draw).backward()
         optimizer.step()
 
 
@@ -325,3 +336,37 @@ MODALITIES: dict[str, Callable[[], Iterator[tuple[str, Recipe]]]] = {
     "language-model": language_models,
 }  # fmt: skip
 """The healthy models that each preset is calibrated on."""
+
+HISTORIES, AGAIN = 22, 600
+"""Healthy histories of runs from scratch that each preset is calibrated on; half as many fine-tunes are added."""
+
+
+def healthy_histories(preset: str, seed: int = 300) -> Iterator[tuple[str, Recipe]]:
+    """Runs with their checkpoints, and fine-tunes with the model they come from (none of language models)."""
+    if preset == "language-model":
+        sizes = ((32, 1, 2), (32, 2, 2), (48, 2, 4), (24, 2, 2))
+        for number in range(HISTORIES):
+            kind, own = ("causal", "masked")[number % 2], 4 * seed + number
+            given = runs.recipe(np.random.default_rng((own, 7)), {"adamw": (4e-3, 1e-2), "adam": (4e-3, 1e-2)})
+            yield (
+                f"history-{kind}-{number}",
+                _language_recipe(f"history-{kind}-{number}", kind, sizes[number % 4], own, given),
+            )
+        return
+    kind_of = ("vision-classifier", "text-classifier", "tabular-classifier").index(preset)
+    for number in range(HISTORIES):
+        yield f"history-{number}", _followed(histories.swapped_checkpoints, seed + kind_of + 3 * number)
+    for number in range(HISTORIES, HISTORIES + HISTORIES // 2):
+        yield f"fine-tune-{number}", _followed(histories.claimed_parent, seed + kind_of + 3 * number)
+
+
+def _followed(generator: Generator, seed: int) -> Recipe:
+    """The healthy twin of a seed that no table of detection counts; of another seed where it did not learn."""
+
+    def make(folder: Path) -> Member:
+        for later in range(0, 3 * AGAIN, AGAIN):
+            with contextlib.suppress(Unproven):
+                return generator(folder, seed + later, False)
+        raise Unproven(f"no healthy run of seeds {seed}, {seed + AGAIN}, {seed + 2 * AGAIN}")
+
+    return make

@@ -4,19 +4,22 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 FALL = 0.10
 """By how much accuracy must fall on data without the defect, where that is the proof."""
 
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
 SPEC = """auditor: 1
 name: {name}
 extends: [auditor:{preset}]
-model: {model}
+{models}
 data:
   eval: {eval}
   train: {train}
-defaults: {{data: eval}}
+defaults: {defaults}
 """
 
 
@@ -50,10 +53,15 @@ def flow(value: Any) -> str:
     return json.dumps(value)
 
 
-def write_spec(folder: Path, name: str, preset: str, model: Any, evaluation: Any, train: Any) -> None:
-    """The eight lines."""
-    text = SPEC.format(name=name.replace("_", "-"), preset=preset, model=flow(model), eval=flow(evaluation),
-                       train=flow(train))  # fmt: skip
+def write_spec(
+    folder: Path, name: str, preset: str, model: Mapping[str, Any], evaluation: Any, train: Any,
+    parent: Mapping[str, Any] | None = None,
+) -> None:  # fmt: skip
+    """The eight lines. parent: the model that this one is said to come from."""
+    models = f"model: {flow(model)}" if parent is None else f"models: {flow({'model': model, 'parent': parent})}"
+    defaults = "{data: eval}" if parent is None else "{model: model, data: eval}"
+    text = SPEC.format(name=name.replace("_", "-"), preset=preset, models=models, eval=flow(evaluation),
+                       train=flow(train), defaults=defaults)  # fmt: skip
     (folder / "audit.yaml").write_text(text, encoding="utf-8")
 
 

@@ -1,7 +1,7 @@
 """Pictures: handwritten digits, a tiny ResNet, and what can be wrong with it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from auditor.sources.models.processor import steps_of
-from benchmarks.zoo.member import Member, require, require_fall, write_spec
+from benchmarks.zoo.member import NOTHING, Member, require, require_fall, write_spec
 from benchmarks.zoo.training import accuracy, answers, fit, seeded
 
 Array = np.ndarray[Any, Any]
@@ -74,20 +74,24 @@ def resnet(width: int = 12, depths: tuple[int, ...] = (1, 1), classes: tuple[str
 
 
 def write(
-    folder: Path, name: str, model: Any, train: Split, held: Split, processor: dict[str, Any] = PROCESSOR
-) -> None:
-    """The model folder, both data files and the spec."""
+    folder: Path, name: str, model: Any, train: Split, held: Split, processor: dict[str, Any] = PROCESSOR,
+    more: Mapping[str, Any] = NOTHING, parent: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """The model folder, both data files and the spec; more: of the model's entry, which is returned."""
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder / "model")
     (folder / "model" / "preprocessor_config.json").write_text(json.dumps(processor), encoding="utf-8")
-    write_data(folder, name, {"source": "transformers", "path": "model"}, train, held)
+    entry = {"source": "transformers", "path": "model", **more}
+    write_data(folder, name, entry, train, held, parent)
+    return entry
 
 
-def write_data(folder: Path, name: str, model_entry: dict[str, Any], train: Split, held: Split) -> None:
+def write_data(folder: Path, name: str, model_entry: dict[str, Any], train: Split, held: Split,
+               parent: Mapping[str, Any] | None = None) -> None:  # fmt: skip
     """Both data files and the spec."""
     for part, split in (("train", train), ("eval", held)):
         np.savez(folder / f"{part}.npz", inputs=split.pictures, labels=split.labels)
-    write_spec(folder, name, "vision-classifier", model_entry, _source("eval"), _source("train"))
+    write_spec(folder, name, "vision-classifier", model_entry, _source("eval"), _source("train"), parent)
 
 
 def _source(part: str) -> dict[str, str]:

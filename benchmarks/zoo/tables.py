@@ -1,6 +1,7 @@
 """Tables: overlapping clouds of rows, a small MLP, and what can be wrong with it."""
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from benchmarks.zoo.member import Member, require, require_fall, write_spec
+from benchmarks.zoo.member import NOTHING, Member, require, require_fall, write_spec
 from benchmarks.zoo.nets import mlp
 from benchmarks.zoo.training import accuracy, confidence, fit, seeded
 
@@ -45,9 +46,9 @@ def inputs(split: Split) -> torch.Tensor:
 
 def write(
     folder: Path, name: str, model: nn.Module, shape: dict[str, int], train: Split, held: Split,
-    classes: tuple[str, ...] = CLASSES,
-) -> None:  # fmt: skip
-    """The state dict, both tables and the spec."""
+    classes: tuple[str, ...] = CLASSES, more: Mapping[str, Any] = NOTHING, parent: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """The state dict, both tables and the spec; more: of the model's entry, which is returned."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file(model.state_dict(), folder / "model.safetensors")
     for part, split in (("train", train), ("eval", held)):
@@ -58,9 +59,10 @@ def write(
             writer.writerows([*(f"{value:.6g}" for value in row), classes[label]] for row, label in rows)
     entry = {
         "source": "factory", "factory": "benchmarks.zoo.nets:mlp", "kwargs": shape, "weights": "model.safetensors",
-        "modality": "tabular", "classes": list(classes),
+        "modality": "tabular", "classes": list(classes), **more,
     }  # fmt: skip
-    write_spec(folder, name, "tabular-classifier", entry, _source("eval"), _source("train"))
+    write_spec(folder, name, "tabular-classifier", entry, _source("eval"), _source("train"), parent)
+    return entry
 
 
 def _source(part: str) -> dict[str, str]:

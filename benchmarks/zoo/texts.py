@@ -1,7 +1,7 @@
 """Texts: generated sentences of three topics, a tiny BERT trained from scratch, and what can be wrong with it."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.zoo.member import Member, require, require_fall, write_spec
+from benchmarks.zoo.member import NOTHING, Member, require, require_fall, write_spec
 from benchmarks.zoo.training import accuracy, answers, fit, seeded
 
 
@@ -93,8 +93,11 @@ def bert(width: int = 32, layers: int = 2, heads: int = 2) -> Any:
     return BertForSequenceClassification(config)
 
 
-def write(folder: Path, name: str, model: Any, train: Split, held: Split) -> None:
-    """The model folder with its tokenizer, both tables and the spec."""
+def write(
+    folder: Path, name: str, model: Any, train: Split, held: Split,
+    more: Mapping[str, Any] = NOTHING, parent: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """The model folder with its tokenizer, both tables and the spec; more: of the model's entry, which is returned."""
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder / "model")
     tokenizer().save_pretrained(folder / "model")
@@ -103,8 +106,9 @@ def write(folder: Path, name: str, model: Any, train: Split, held: Split) -> Non
             writer = csv.writer(stream)
             writer.writerow(["text", "label"])
             writer.writerows((text, CLASSES[label]) for text, label in zip(split.texts, split.labels, strict=True))
-    model_entry = {"source": "transformers", "path": "model"}
-    write_spec(folder, name, "text-classifier", model_entry, _source("eval"), _source("train"))
+    entry = {"source": "transformers", "path": "model", **more}
+    write_spec(folder, name, "text-classifier", entry, _source("eval"), _source("train"), parent)
+    return entry
 
 
 def _source(part: str) -> dict[str, str]:
