@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from histories import on_disk
 from safetensors.torch import save_file
 from torch import nn
 
@@ -35,7 +36,7 @@ def test_a_trace_and_checkpoints_of_one_run_agree(tmp_path: Path) -> None:
             recorder.step()
             if step % 2 == 0:
                 keep(step)
-    trace, disk = read(tmp_path / "train.trace"), changes_of(files, steps).changes
+    trace, disk = read(tmp_path / "train.trace"), changes_of(on_disk(files), steps).changes
     order = [trace.tensors.index(name) for name in disk.tensors]
     assert sorted(order) == list(range(len(trace.tensors))) and trace.steps.tolist() == disk.steps[1:].tolist()
     for name in COLUMNS:
@@ -56,6 +57,6 @@ def test_snapshots_of_a_trace_are_such_checkpoints(tmp_path: Path) -> None:
             recorder.step()
     trace = read(tmp_path / "train.trace")
     snapshots = trace.snapshots
-    disk = changes_of([each.path for each in snapshots], [each.step for each in snapshots]).changes
+    disk = changes_of(on_disk([each.path for each in snapshots]), [each.step for each in snapshots]).changes
     assert [each.step for each in snapshots] == [0, 2, 4, 6]
     assert trace.change[:, [trace.tensors.index(name) for name in disk.tensors]] == pytest.approx(disk.change, rel=1e-5)
