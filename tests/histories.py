@@ -1,14 +1,11 @@
 """Made-up histories whose numbers are known: what checks of training records are tested on."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from auditor.methods.training.record import VERSION, Changes, Run
-from auditor.sources.digest import file_ref
-from auditor.sources.models.tensors import Tensors, open_tensors
 
 
 def changes(
@@ -40,11 +37,6 @@ def changes(
         turn=np.full(moved.shape, np.nan),
         resolution=np.zeros(moved.shape),
     )
-
-
-def on_disk(paths: Sequence[Path]) -> list[Tensors]:
-    """Files of checkpoints, opened as a history opens them."""
-    return [open_tensors(path.parent, (file_ref(path, path.name),), ("here",)) for path in paths]
 
 
 def run(**given: Any) -> Run:

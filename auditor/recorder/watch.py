@@ -70,35 +70,34 @@ def sketch_rows(size: int) -> "torch.Tensor | None":
     return ((places % 1.0) * size).long().clamp_(max=size - 1)
 
 
-def relative_changes(before: Floats, now: Floats, rms: Floats) -> Floats:
-    """[K, L] abs(now - before) / max(abs(before), FLOOR * rms); zeros that changed give large numbers.
+def relative_changes(before: Floats, now: Floats, rms: Floats | float) -> Floats:
+    """[..., L] abs(now - before) / max(abs(before), FLOOR * rms); zeros that changed give large numbers.
 
-    rms: [K], of the whole tensors. Without the floor one near-zero element decides the mean (measured: up to 1,426
+    rms: [...], of the whole tensors. Without the floor one near-zero element decides the mean (measured: up to 1,426
     times the ratio of norms).
     """
     import numpy as np
 
     with np.errstate(all="ignore"):
-        floor = np.maximum(FLOOR * rms, np.finfo(before.dtype).tiny).astype(before.dtype)
-        return np.asarray(np.abs(now - before) / np.maximum(np.abs(before), floor[:, None]))
+        floor = np.asarray(np.maximum(FLOOR * rms, np.finfo(before.dtype).tiny), dtype=before.dtype)
+        return np.asarray(np.abs(now - before) / np.maximum(np.abs(before), floor[..., None]))
 
 
 def grid_quantiles(values: Floats) -> Floats:
-    """[K, 5], the quantiles of each row at GRID by linear interpolation; NaN for a row with a NaN, or of nothing."""
+    """[..., 5] of [..., L], quantiles at GRID by linear interpolation; NaN for a row with a NaN, or of nothing."""
     import numpy as np
 
-    count, length = values.shape
+    *rows, length = values.shape
     if not length:
-        return np.full((count, len(GRID)), np.nan)
-    ordered = np.sort(values, axis=1)
+        return np.full((*rows, len(GRID)), np.nan)
+    ordered = np.sort(values, axis=-1)
     places = np.array(GRID) * (length - 1)
     low = places.astype(np.int64)
     share = places - low
-    below, above = (ordered[:, at].astype(np.float64) for at in (low, np.minimum(low + 1, length - 1)))
+    below, above = (ordered[..., at].astype(np.float64) for at in (low, np.minimum(low + 1, length - 1)))
     with np.errstate(invalid="ignore"):
         found = np.where(share > 0, below * (1 - share) + above * share, below)
-    found[np.isnan(ordered[:, -1])] = np.nan  # sorting puts them last
-    return found
+    return np.where(np.isnan(ordered[..., -1:]), np.nan, found)  # sorting puts them last
 
 
 def sums(flat: "torch.Tensor", scratch: "torch.Tensor") -> tuple[Any, Any]:
