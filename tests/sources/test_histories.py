@@ -262,6 +262,41 @@ def test_checkpoints_of_two_models_have_nothing_in_common(root: Path) -> None:
         trajectory(root, "step-*.safetensors")
 
 
+def test_describing_and_planning_import_no_torch(root: Path) -> None:
+    import subprocess
+    import sys
+
+    from torch import nn
+    from torch.utils.tensorboard import SummaryWriter
+
+    import auditor
+
+    net = nn.ModuleDict({"bert": nn.ModuleDict({"encoder": nn.Linear(4, 3)}), "head": nn.Linear(3, 2, bias=False)})
+    with auditor.record(net, None, root / "train.trace", every=1) as recorder:
+        recorder.step(loss=1.0)
+    with SummaryWriter(str(root / "runs")) as writer:
+        writer.add_scalar("loss", 1.0, 1)
+    wrapped(root)
+    program = """
+import sys
+from pathlib import Path
+from auditor.artifacts.trajectory import trajectories_of
+from auditor.sources.digest import file_ref
+from auditor.sources.models.histories import with_history
+from auditor.spec.model import ModelEntry
+from auditor.subject import ModelRef, Subject
+root = Path(sys.argv[1])
+bare = ModelRef(digest="", name="m", source="factory", entry={}, architecture="m", modality="text",
+                files=(file_ref(root / "model.safetensors", "model.safetensors"),))
+for history in ({"trace": "train.trace"}, {"tensorboard": "runs"}, {"checkpoints": "step-*.pt"}):
+    ref = with_history(bare, ModelEntry(name="m", source="factory", **history), root)
+    trajectories_of(Subject(model=ref)).key
+print(sorted({"torch", "tensorflow", "matplotlib"} & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", program, str(root)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
 def test_the_card_says_the_history_in_words(root: Path) -> None:
     from auditor.report.cards import model_card
 
