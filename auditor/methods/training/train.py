@@ -11,11 +11,11 @@ import numpy as np
 import torch
 
 from auditor.methods.training.adapters import merged, plain_name
+from auditor.methods.training.epochs import Order
 from auditor.methods.training.frozen import still_layers
 from auditor.methods.training.gathered import Gathered
 from auditor.methods.training.look import Evaluated, Examples, Forward, Looks
 from auditor.methods.training.objective import CLASSIFICATION, Objective
-from auditor.methods.training.order import Order
 from auditor.methods.training.recipe import Settings, learning_rate, optimizer_of
 from auditor.methods.training.record import VERSION, Floats, Ints, Run, Weights
 from auditor.methods.training.room import Room, cut

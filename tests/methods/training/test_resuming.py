@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from auditor.methods.training.order import Order
+from auditor.methods.training.epochs import Order
 from auditor.methods.training.recipe import Settings
 from auditor.methods.training.record import Run
 from auditor.methods.training.scratch import Scratch
