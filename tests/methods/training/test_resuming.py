@@ -40,7 +40,9 @@ def net() -> torch.nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return torch.nn.Sequential(
-            torch.nn.Linear(6, 8),
+            torch.nn.Linear(6, 400),
+            torch.nn.ReLU(),
+            torch.nn.Linear(400, 8),
             torch.nn.BatchNorm1d(8),
             torch.nn.ReLU(),
             torch.nn.Dropout(0.5),
