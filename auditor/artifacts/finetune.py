@@ -178,12 +178,10 @@ def _reduced(runtime: Runtime) -> tuple[bool, tuple[str, ...]]:
 def _told(ref: ModelRef, run: Run) -> tuple[str, ...]:
     """What the recipe and the task mean for the numbers."""
     count = len(run.frozen)
-    stopped = f"A run stopped early, at step {run.stopped_at} of {run.planned_steps}: see `stop` in the recipe."
     said = {
         "Losses are mean squared errors, in squared units of the label, not nats.": ref.task == "regression",
         "Losses are means over tokens.": ref.task in LANGUAGE,
         f"{count} of {len(run.changes.tensors)} tensors were left alone on purpose.": count > 0,
-        stopped: run.stopped_at is not None,
     }
     return tuple(sentence for sentence, holds in said.items() if holds)
 

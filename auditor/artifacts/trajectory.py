@@ -44,10 +44,15 @@ class Trajectory:
         lost = [f"seed {place} at step {run.diverged_at}" for place, run in enumerate(self.runs, 1) if run.diverged]
         return f"{len(lost)} of {len(self.runs)} runs diverged: {', '.join(lost[:8])}." if lost else ""
 
+    def stopped(self) -> str:
+        """Which runs were stopped early because their validation loss no longer fell, as one sentence; "" for none."""
+        early = [f"seed {place} at step {run.stopped_at}" for place, run in enumerate(self.runs, 1) if run.stopped_at]
+        return f"{len(early)} of {len(self.runs)} runs stopped early: {', '.join(early[:8])}." if early else ""
+
     def notes(self) -> tuple[str, ...]:
-        """Which runs diverged, and what the data say of themselves."""
-        said = [self.diverged(), *(self.runs[0].remarks if self.runs else ()), *self.said]
-        return tuple(sentence for sentence in said if sentence)
+        """Which runs diverged or stopped early, and what they say of themselves."""
+        said = [self.diverged(), self.stopped(), *(remark for run in self.runs for remark in run.remarks), *self.said]
+        return tuple(dict.fromkeys(sentence for sentence in said if sentence))
 
     def bounded(self, measured: Iterable[Measurement]) -> tuple[Measurement, ...]:
         """The measurements, as lower bounds if a run diverged or a history ends in numbers that are not finite.

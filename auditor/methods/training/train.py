@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from auditor.methods.training.adapters import merged, plain_name
-from auditor.methods.training.drawing import Order
+from auditor.methods.training.epochs import Order
 from auditor.methods.training.frozen import still_layers
 from auditor.methods.training.gathered import Gathered
 from auditor.methods.training.look import Evaluated, Examples, Forward, Looks

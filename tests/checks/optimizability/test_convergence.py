@@ -64,6 +64,15 @@ def test_a_diverged_seed_stays_in_the_count_as_a_bound() -> None:
     assert "1 of 5 runs diverged: seed 5 at step 20." in evidence.notes
 
 
+def test_a_run_that_was_stopped_early_is_followed_no_longer() -> None:
+    early = run(validation=FAST, stopped_at=20, planned_steps=200)
+    evidence = Convergence(target=0.1).measure(trajectory=trajectory(run(validation=FAST), early))
+    times = found(evidence, "steps_to_target_validation")
+    assert times.censored and times.value == (40 + 20) / 2, "a lower bound by what was seen, not planned"
+    assert not found(evidence, "final_loss_validation").censored
+    assert "1 of 2 runs stopped early: seed 2 at step 20." in evidence.notes
+
+
 def test_a_target_out_of_reach_is_censored() -> None:
     evidence = Convergence(target=0.1).measure(trajectory=trajectory(*[run(validation=FAST)] * 5))
     assert found(evidence, "steps_to_target_validation").censored

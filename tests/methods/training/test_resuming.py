@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from auditor.methods.training.drawing import Order
+from auditor.methods.training.epochs import Order
 from auditor.methods.training.recipe import Settings
 from auditor.methods.training.record import Run
 from auditor.methods.training.scratch import Scratch
@@ -40,7 +40,9 @@ def net() -> torch.nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return torch.nn.Sequential(
-            torch.nn.Linear(6, 8),
+            torch.nn.Linear(6, 400),
+            torch.nn.ReLU(),
+            torch.nn.Linear(400, 8),
             torch.nn.BatchNorm1d(8),
             torch.nn.ReLU(),
             torch.nn.Dropout(0.5),
@@ -113,6 +115,34 @@ def test_a_torn_file_counts_as_none(tmp_path: Path, broken: str) -> None:
     seen: list[int] = []
     assert flat(once(tmp_path, seen=seen)) == flat(once(None))
     assert seen[0] == 1
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("reduced", [False, True])
+def test_a_run_on_an_accelerator_goes_on_too(tmp_path: Path, reduced: bool) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("no accelerator here")
+
+    class There(Clouds):
+        def batch(self, rows: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+            inputs, labels = super().batch(rows)
+            return inputs.cuda(), labels.cuda()
+
+    def whole(scratch: Scratch | None, kill_at: int | None = None) -> Run:
+        module = net().cuda()
+
+        def told(step: int, said: str) -> None:
+            if step == kill_at:
+                raise Killed
+
+        settings = Settings(steps=24, batch_size=8, record_every=4, reduced=reduced)
+        return train(module, module, There(), There(20, 2), settings, 7, scratch=scratch, on_step=told)
+
+    with pytest.raises(Killed):
+        whole(Scratch(tmp_path), 15)
+    run = whole(Scratch(tmp_path))
+    assert flat(run) == flat(whole(None))
+    assert all(value.dtype == np.float32 for name, value in run.weights().items() if "num_batches" not in name)
 
 
 def test_nothing_but_data_is_read(tmp_path: Path) -> None:
