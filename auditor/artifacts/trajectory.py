@@ -191,7 +191,7 @@ def _of_checkpoints(found: Recorded) -> Trajectory:
 
     read = changes_of(found.checkpoints, found.steps)
     tied = [f"{name} and {other}" for name, other in read.tied.items()]
-    said = (f"Tensors that are equal in every checkpoint count once: {_listed(tied, 'pair')}.",) if tied else ()
+    said = (f"Matrices that are equal in every checkpoint count once: {_listed(tied, 'pair')}.",) if tied else ()
     return Trajectory(
         "checkpoints", (read.changes,), appeared=read.appeared, vanished=read.vanished, said=(*found.remarks, *said)
     )

@@ -62,8 +62,9 @@ def changes_of(files: Sequence[Opened], steps: Sequence[int]) -> Read:
 
     Floating-point tensors that all files hold in one shape; buffers of normalization layers are left out by name. All
     is computed in float32 (float64 where it is stored so), whatever the stored type; `resolution` says what the
-    rounding of the stored numbers may do. A tensor that changes its shape counts as vanished and appeared. Tensors that
-    are equal bit by bit in every checkpoint count once, unless all their elements are equal, as in untouched biases.
+    rounding of the stored numbers may do. A tensor that changes its shape counts as vanished and appeared. Matrices
+    that are equal bit by bit in every checkpoint count once, unless all their elements are equal. Vectors do not: two
+    biases whose branches are added learn the same without being one.
     In memory at once: three stretches of 2 million elements, and some kilobytes a tensor and interval.
     Raises SourceError for fewer than two files or steps that do not rise.
     """
@@ -127,10 +128,10 @@ def _batches(sizes: Mapping[str, int], files: int) -> Iterator[list[Span]]:
 def _tied(
     found: Mapping[str, Followed], shapes: Mapping[str, tuple[int, ...]], ends: tuple[Opened, Opened]
 ) -> dict[str, str]:
-    """The tensors that equal an earlier one: the same sums in every checkpoint, then the same bits in both ends."""
+    """The matrices that equal an earlier one: the same sums in every checkpoint, then the same bits in both ends."""
     first: dict[tuple[object, ...], str] = {}
     tied: dict[str, str] = {}
-    for name, each in found.items():
+    for name, each in ((name, each) for name, each in found.items() if len(shapes[name]) >= 2):
         mark = (shapes[name], each.own.tobytes(), each.moved.tobytes())
         other = first.setdefault(mark, name)
         if other != name and not each.constant() and all(_equal(end, name, other) for end in ends):
