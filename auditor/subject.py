@@ -83,13 +83,27 @@ class Recipe(Value):
 
 
 class History(Value):
-    """How a model came to be, as far as it is known: a fine-tune run here, or checkpoints on disk."""
+    """How a model came to be, as far as it is known: a fine-tune run here, checkpoints on disk, or a record of a run.
 
-    source: Literal["finetune", "checkpoints", "trace"]
+    remarks: what a reader must know of how it was read.
+    """
+
+    source: Literal["finetune", "checkpoints", "trace", "tensorboard"]
     holds: frozenset[Holding]
     seeds: int = 1
-    steps: tuple[int, ...] = Field((), description="Steps of the checkpoints, from their names.")
-    files: tuple[FileRef, ...] = ()
+    steps: tuple[int, ...] = Field((), description="Steps of the checkpoints, or of a trace's weight snapshots.")
+    files: tuple[FileRef, ...] = Field((), description="The files of all steps, in the order of the steps.")
+    shards: tuple[int, ...] = Field((), description="How many of the files each step has; empty for one each.")
+    record: tuple[FileRef, ...] = Field((), description="The trace, or the event files.")
+    adapters: bool = Field(False, description="The checkpoints hold adapters (LoRA) alone.")
+    remarks: tuple[str, ...] = ()
+
+    def at(self, step: int) -> tuple[FileRef, ...]:
+        """The files of a step. ValueError for a step without any."""
+        place = self.steps.index(step)
+        counts = self.shards or (1,) * len(self.steps)
+        start = sum(counts[:place])
+        return self.files[start : start + counts[place]]
 
     @field_serializer("holds")
     def _in_order(self, holds: frozenset[Holding]) -> list[str]:

@@ -44,6 +44,18 @@ def _line(label: str, histories: "Sequence[History]") -> Line:
     return Line(label=label, x=x, y=y, low=() if single else below, high=() if single else above)
 
 
+def element_band(title: str, y_label: str, steps: "Ints | Floats", bands: "Floats", reading: str) -> Lines:
+    """bands: [R, 3], a low, a middle and a high value after each step; the axis is logarithmic if all are above 0."""
+    from auditor.methods.training.picture import thinned
+
+    at = thinned(len(steps), POINTS)
+    low, middle, high = (tuple(bands[at, place].tolist()) for place in range(3))
+    line = Line(label="median, 5% to 95%", x=tuple(steps[at].tolist()), y=middle, low=low, high=high)
+    return Lines(
+        title=title, x_label="training step", y_label=y_label, lines=(line,), y_log=min(low) > 0, reading=reading
+    )
+
+
 def layer_map(
     title: str, value_label: str, names: Sequence[str], steps: "Ints | Floats", values: "Floats", reading: str
 ) -> Heatmap:

@@ -6,13 +6,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from auditor.artifacts.roots import FIRST_SEED, with_weights
-from auditor.errors import NotApplicable
+from auditor.errors import NotApplicable, SourceError
 from auditor.needs import Live, Need
 from auditor.sources.models.loaded import LoadedModel
-from auditor.subject import ModelRef, Runtime, Subject
+from auditor.subject import History, ModelRef, Runtime, Subject
 
 if TYPE_CHECKING:
     import torch
+
+
+ADAPTERS = (
+    "its checkpoints hold adapters alone, which are no whole model; merge each into the model and save that "
+    "(merge_and_unload() of peft)"
+)
 
 
 @dataclass(frozen=True)
@@ -33,8 +39,25 @@ class Stages:
         before the next."""
         model = self.fresh()
         for step in self.steps:
-            model.module.load_state_dict(dict(self.read(step)), strict=True)
+            _fill(model.module, self.read(step), step)
             yield step, model
+
+
+def _fill(module: "torch.nn.Module", state: "Mapping[str, torch.Tensor]", step: int) -> None:
+    """Load the weights of a step; names may be missing whose tensor is tied to one that is there."""
+    own = module.state_dict()
+    there = {value.data_ptr() for name, value in own.items() if name in state}
+    missing = sorted(name for name, value in own.items() if name not in state and value.data_ptr() not in there)
+    extra = sorted(set(state) - set(own))
+    shaped = sorted(name for name in state.keys() & own.keys() if state[name].shape != own[name].shape)
+    if missing or extra or shaped:
+        parts = {"missing": missing, "not of the model": extra, "of another shape": shaped}
+        listed = "; ".join(f"{what}: {', '.join(names[:4])} ({len(names)})" for what, names in parts.items() if names)
+        raise SourceError(
+            f"the checkpoint of step {step} does not fill the model: {listed}",
+            hint="name checkpoints of the model that is audited",
+        )
+    module.load_state_dict(dict(state), strict=False)
 
 
 @dataclass(frozen=True)
@@ -75,27 +98,48 @@ class StagesOf(Live[Stages]):
         return Stages(run.checkpoint_steps, rates, read, fresh)
 
     def _files(self, root: Path) -> Stages:
-        from math import nan
-
+        """Of checkpoints or of a trace's snapshots; names are those of the module, which is built once for them."""
         from auditor.sources.models import load
         from auditor.sources.models.tensors import open_tensors
 
         history = self.ref.history
-        if history is None or history.source != "checkpoints":
+        if history is None or not history.steps:
             raise NotApplicable("its history holds no weights")
-        files = dict(zip(history.steps, history.files, strict=True))
+        names: list[str] = []
+
+        def fresh() -> LoadedModel:
+            return load(self.ref, root, self.runtime.device)
 
         def read(step: int) -> "Mapping[str, torch.Tensor]":
-            held = open_tensors(root, (files[step],), ("models", self.ref.name, "history"))
-            return {name: held.get(name) for name in held.shapes}
+            if not names:
+                names.extend(fresh().module.state_dict())
+            return open_tensors(root, history.at(step), ("models", self.ref.name, "history"), names).all()
 
-        return Stages(history.steps, (nan,) * len(files), read, lambda: load(self.ref, root, self.runtime.device))
+        return Stages(history.steps, self._rates(root, history), read, fresh)
+
+    def _rates(self, root: Path, history: History) -> tuple[float, ...]:
+        """The learning rate at each step, where a trace knows it."""
+        from math import nan
+
+        if history.source != "trace":
+            return (nan,) * len(history.steps)
+        import numpy as np
+
+        from auditor.sources.models.opened import opened
+
+        trace = opened(self.ref, root).trace
+        assert trace is not None
+        at = dict(zip(trace.steps.tolist(), trace.lr.tolist(), strict=True))
+        means = [[rate for rate in at.get(step, []) if rate == rate] for step in history.steps]
+        return tuple(float(np.mean(rates)) if rates else nan for rates in means)
 
 
 def stages_of(subject: Subject) -> Need[Stages]:
     """The stages of the subject's model. NotApplicable if its history holds no weights."""
     from auditor.artifacts.trajectory import missing
 
+    if subject.history is not None and subject.history.adapters:
+        raise NotApplicable(ADAPTERS)
     if reason := missing(subject.history, ("weights",)):
         raise NotApplicable(reason)
     return StagesOf(subject.model, subject.runtime)

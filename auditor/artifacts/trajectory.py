@@ -1,6 +1,6 @@
-"""Trajectories: how a model's weights moved, from recorded runs or from checkpoints on disk."""
+"""Trajectories: how a model's weights moved, from recorded runs, a trace, or checkpoints on disk."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -10,18 +10,23 @@ from auditor.errors import NotApplicable, SourceError
 from auditor.evidence import Measurement
 from auditor.methods.training.record import Changes, Curves, Run
 from auditor.needs import Derived, Live, Need
-from auditor.subject import FileRef, History, Holding, ModelRef, Runtime, Subject
+from auditor.sources.models.opened import Recorded, opened
+from auditor.subject import History, Holding, ModelRef, Runtime, Subject
 
 RECORD = "models: {NAME: {finetune: {from: MODEL, data: TRAIN, validation: EVAL, steps: 200, seeds: 5}}}"
 CHECKPOINTS = 'history: {checkpoints: "ckpt/step-*.safetensors"}'
+TRACE = "history: {trace: train.trace}, written by auditor.record in the training loop"
 
 
 @dataclass(frozen=True)
 class Trajectory:
-    """One Changes a recorded run, or one for a history of checkpoints, which has no `runs` (no losses, no gradients).
+    """One Changes a recorded run, or one for a trace or for checkpoints; event files have none.
 
-    curves: what is known of each history from elsewhere beside its changes; empty for runs, which hold their own.
+    runs: those of a fine-tune, which hold losses and gradients. curves: what is known of each history from elsewhere
+    beside its changes; empty for runs.
     appeared, vanished: tensors that some checkpoints hold and others do not; they are not in `changes`.
+    resumed: the steps after which a trace was begun anew; cold: of them those where the optimizer held no state of
+    earlier steps, after which changes jump without saying anything of the data. said: what reading showed.
     """
 
     source: str
@@ -30,6 +35,9 @@ class Trajectory:
     appeared: tuple[str, ...] = ()
     vanished: tuple[str, ...] = ()
     curves: tuple[Curves, ...] = ()
+    resumed: tuple[int, ...] = ()
+    cold: tuple[int, ...] = ()
+    said: tuple[str, ...] = ()
 
     def diverged(self) -> str:
         """Which runs diverged, and where, as one sentence; "" for none."""
@@ -38,7 +46,7 @@ class Trajectory:
 
     def notes(self) -> tuple[str, ...]:
         """Which runs diverged, and what the data say of themselves."""
-        said = [self.diverged(), *(self.runs[0].remarks if self.runs else ())]
+        said = [self.diverged(), *(self.runs[0].remarks if self.runs else ()), *self.said]
         return tuple(sentence for sentence in said if sentence)
 
     def bounded(self, measured: Iterable[Measurement]) -> tuple[Measurement, ...]:
@@ -51,14 +59,17 @@ class Trajectory:
 
     def remarks(self, short: int = 0) -> tuple[str, ...]:
         """What a reader of the changes must know, in sentences. short: histories too short to be read."""
-        spacing = sorted(b - a for a, b in pairwise(self.changes[0].steps.tolist()))
         many = len(self.changes)
         said = [
-            f"Rates are over intervals of {spacing[len(spacing) // 2]} steps." if spacing else "",
+            *self._spacing(),
             f"{short} of {many} histories have fewer than two intervals and are left out." if short else "",
             *self.notes(),
             "" if all(part.finite() for part in self.changes) else "Rates end where weights are no longer finite.",
-            "Learning rates are not known here." if self.source == "checkpoints" else "",
+            "" if self._knows_lr() else "Learning rates are not known here.",
+            f"Recording began anew after {_listed(self.resumed, 'step')}." if self.resumed else "",
+            f"The optimizer held no state of earlier steps after {_listed(self.cold, 'step')}: changes may jump there."
+            if self.cold
+            else "",
         ]
         for word, names in (("appear", self.appeared), ("vanish", self.vanished)):
             listed = f"{', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
@@ -66,6 +77,30 @@ class Trajectory:
                 f"{len(names)} tensors {word} or change shape after the first checkpoint: {listed}." if names else ""
             )
         return tuple(sentence for sentence in said if sentence)
+
+    def _knows_lr(self) -> bool:
+        import numpy as np
+
+        return self.source != "checkpoints" and all(bool(np.isfinite(part.lr).all()) for part in self.changes)
+
+    def _spacing(self) -> tuple[str, ...]:
+        """The usual length of an interval, and the intervals of another one."""
+        from auditor.methods.training.rates import usual
+
+        if not self.changes or len(self.changes[0].steps) < 2:
+            return ()
+        first = self.changes[0]
+        pairs, kept = list(pairwise(first.steps.tolist())), usual(first).tolist()
+        lengths = sorted(b - a for (a, b), one in zip(pairs, kept, strict=True) if one)
+        other = [f"{a} to {b}" for (a, b), one in zip(pairs, kept, strict=True) if not one]
+        uneven = f"The spacing is uneven: {_listed(other, 'interval')} are of another length and are left out of rates."
+        return f"Rates are over intervals of {lengths[len(lengths) // 2]} steps.", uneven if other else ""
+
+
+def _listed(found: Sequence[object], noun: str, shown: int = 5) -> str:
+    """step 40; steps 40, 80, ... (12 in all)"""
+    words = f"{noun}{'s' * (len(found) != 1)} {', '.join(str(one) for one in found[:shown])}"
+    return f"{words}, ... ({len(found)} in all)" if len(found) > shown else words
 
 
 @dataclass(frozen=True)
@@ -97,56 +132,78 @@ class Trajectories(Derived[Trajectory]):
 
 
 @dataclass(frozen=True)
-class CheckpointFiles:
-    """The files of a history, verified, in the order of their steps."""
-
-    paths: tuple[Path, ...]
-    steps: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Checkpoints(Live[CheckpointFiles]):
-    """A model's checkpoints on disk."""
+class Opened(Live[Recorded]):
+    """A model's history on disk, opened once each file has the bytes that were described."""
 
     tensors: ClassVar[bool] = False
-    artifact: ClassVar[type] = CheckpointFiles
-    files: tuple[FileRef, ...]
-    steps: tuple[int, ...]
+    artifact: ClassVar[type] = Recorded
+    ref: ModelRef
 
-    def load(self, root: Path, **upstream: Any) -> CheckpointFiles:
-        """Their paths, once each file has its digest; SourceError otherwise."""
-        paths = tuple(_verified(root, file) for file in self.files)
-        return CheckpointFiles(paths, self.steps)
+    @property
+    def title(self) -> str:
+        """Whose history."""
+        return f"history of {self.ref.name}"
+
+    def load(self, root: Path, **upstream: Any) -> Recorded:
+        """Checkpoints are read later, tensor by tensor."""
+        return opened(self.ref, root)
 
 
 @dataclass(frozen=True)
-class CheckpointTrajectory(Derived[Trajectory]):
-    """The changes between the checkpoints of a model's history."""
+class HistoryTrajectory(Derived[Trajectory]):
+    """The changes between a model's checkpoints or the records of a trace, and what is known beside them."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     artifact: ClassVar[type] = Trajectory
     ref: ModelRef
     runtime: Runtime
 
     @property
     def title(self) -> str:
-        """Whose checkpoints."""
-        return f"checkpoints of {self.ref.name}"
+        """Whose changes."""
+        return f"changes of {self.ref.name}"
 
     def needs(self) -> Mapping[str, Need[Any]]:
-        """The verified files."""
-        history = self.ref.history
-        if history is None or history.source != "checkpoints":
-            raise SourceError(f"models.{self.ref.name}: expected a history of checkpoints", hint=CHECKPOINTS)
-        return {"checkpoints": Checkpoints(history.files, history.steps)}
+        """The opened history."""
+        if self.ref.history is None or self.ref.history.source == "finetune":
+            raise SourceError(f"models.{self.ref.name}: expected a history on disk", hint=CHECKPOINTS)
+        return {"history": Opened(self.ref)}
 
     def build(self, *args: Any, **upstream: Any) -> Trajectory:
-        """Read tensor by tensor, two checkpoints at a time."""
-        from auditor.methods.training.checkpoints import changes_of
+        """Checkpoints are read tensor by tensor; a trace or event files are in memory."""
+        found: Recorded = upstream["history"]
+        if found.trace is not None:
+            return _of_trace(found)
+        if found.events is not None:
+            from auditor.methods.training.recorded import event_curves
 
-        files: CheckpointFiles = upstream["checkpoints"]
-        found = changes_of(files.paths, files.steps)
-        return Trajectory("checkpoints", (found.changes,), (), found.appeared, found.vanished)
+            return Trajectory("tensorboard", (), curves=(event_curves(found.events),), said=found.remarks)
+        return _of_checkpoints(found)
+
+
+def _of_checkpoints(found: Recorded) -> Trajectory:
+    from auditor.methods.training.checkpoints import changes_of
+
+    read = changes_of(found.checkpoints, found.steps)
+    tied = [f"{name} and {other}" for name, other in read.tied.items()]
+    said = (f"Tensors that are equal in every checkpoint count once: {_listed(tied, 'pair')}.",) if tied else ()
+    return Trajectory(
+        "checkpoints", (read.changes,), appeared=read.appeared, vanished=read.vanished, said=(*found.remarks, *said)
+    )
+
+
+def _of_trace(found: Recorded) -> Trajectory:
+    from auditor.methods.training.recorded import holes, resumes, trace_changes, trace_curves
+
+    trace = found.trace
+    assert trace is not None
+    missed = [f"{a} to {b}" for a, b in holes(trace)]
+    said = (f"What happened around resumes, {_listed(missed, 'stretch')}, was not recorded.",) if missed else ()
+    resumed, cold = resumes(trace)
+    return Trajectory(
+        "trace", (trace_changes(trace, found.names),), curves=(trace_curves(trace),), resumed=resumed, cold=cold,
+        said=(*found.remarks, *said),
+    )  # fmt: skip
 
 
 def trajectories_of(subject: Subject) -> Need[Trajectory]:
@@ -155,20 +212,22 @@ def trajectories_of(subject: Subject) -> Need[Trajectory]:
     match history.source if history else None:
         case "finetune":
             return Trajectories(subject.model, subject.runtime)
-        case "checkpoints":
-            return CheckpointTrajectory(subject.model, subject.runtime)
+        case None:
+            raise NotApplicable(missing(history, ("changes",)) or "")
         case _:
-            raise NotApplicable(missing(history, ("changes",)) or "its history cannot be read in this version")
+            return HistoryTrajectory(subject.model, subject.runtime)
 
 
 def missing(history: History | None, wanted: tuple[Holding, ...]) -> str | None:
     """None if the history holds what is wanted, else the reason with the line of the spec that would record it."""
     if history is None:
-        return f"the model has no history; record one: {RECORD} or, with weights on disk, {CHECKPOINTS}"
+        return f"the model has no history; record one: {RECORD}; or {TRACE}; or, with weights on disk, {CHECKPOINTS}"
     lacking = [_WORDS[holding] for holding in wanted if not _holds(history, holding)]
     if not lacking:
         return None
-    return f"its history (source {history.source}) does not hold {' or '.join(lacking)}; record them: {RECORD}"
+    return (
+        f"its history (source {history.source}) does not hold {' or '.join(lacking)}; record them: {RECORD} or {TRACE}"
+    )
 
 
 _WORDS: dict[Holding, str] = {
@@ -183,21 +242,3 @@ _WORDS: dict[Holding, str] = {
 
 def _holds(history: History, holding: Holding) -> bool:
     return holding in history.holds or (holding == "changes" and "weights" in history.holds)
-
-
-def _verified(root: Path, file: FileRef) -> Path:
-    from hashlib import file_digest
-
-    path = root / file.path
-    if not path.is_file():
-        raise SourceError(
-            f"checkpoint {file.path}: not found below the audit's root", hint="restore it, or validate again"
-        )
-    with path.open("rb") as stream:
-        found = file_digest(stream, "sha256").hexdigest()
-    if found != file.sha256:
-        raise SourceError(
-            f"checkpoint {file.path}: expected sha256 {file.sha256[:12]}, found {found[:12]}",
-            hint="the file changed since the audit was planned: run it again",
-        )
-    return path

@@ -107,14 +107,18 @@ class Recorder:
         if loss is not None:
             self.losses[self.at + 1] = _scalar(loss)
         self.at += 1
-        self.groups.see()
+        self.groups.see(self.at)
         if self.at % self.every == 0 or self.at - self.start <= self.dense:
             self._record()
         elif len(self.losses) + len(self.metrics) >= NOTED:
             self._write_notes()
 
+    def see_rates(self) -> None:
+        """Read the learning rates of the step about to be told, where a scheduler moves them before step()."""
+        self.groups.see(self.at + 1)
+
     def note(self, metrics: Mapping[str, Any], step: int | None = None, loss: Any = None) -> None:
-        """Numbers of the step that was made last (or of `step`): what is known only later, as a validation."""
+        """Numbers of the last step (or of `step`) that are known only after it, such as those of a validation."""
         at = self.at if step is None else step
         self.metrics += [(_name(name), at, _number(name, value)) for name, value in metrics.items()]
         if loss is not None and at > max(self.losses, default=self.noted):
@@ -136,7 +140,9 @@ class Recorder:
             self.journal.close()
 
     def _begin(self) -> None:
-        self.journal.add((b"S", Begun(self.start, self.groups.state(), self.groups.of).packed()))
+        """A segment: the recording's first, or one for groups that hold other tensors now."""
+        self.groups.assign()
+        self.journal.add((b"S", Begun(self.at, self.groups.state(), self.groups.of).packed()))
 
     def _notes(self) -> list[tuple[bytes, bytes]]:
         if not self.losses and not self.metrics:
@@ -159,14 +165,9 @@ class Recorder:
         self.journal.add(*self._notes(), (b"R", body))
         self.marked = self.at
         if self.groups.changed() and not last:
-            self.start_again()
+            self._begin()
         if self.snapshots is not None and self.snapshots.due(self.at) and not last:
             self._snapshot()
-
-    def start_again(self) -> None:
-        """A new segment, because the optimizer's groups hold other tensors now."""
-        self.groups.assign()
-        self.journal.add((b"S", Begun(self.at, self.groups.state(), self.groups.of).packed()))
 
     def _snapshot(self, last: bool = False) -> None:
         if self.snapshots is not None and self.snapshots.keep(self.at, last):
@@ -181,7 +182,7 @@ class Groups:
     places: Mapping[int, int]
 
     def __post_init__(self) -> None:
-        self.sums: list[float] = []
+        self.step, self.last = -1, list[float]()
         self.assign()
         if self.optimizer is not None and max(self.of, default=-1) < 0:
             raise ValueError(
@@ -212,21 +213,21 @@ class Groups:
         """Whether the optimizer holds state of earlier steps; None without one."""
         return None if self.optimizer is None else bool(self.optimizer.state)
 
-    def see(self) -> None:
-        """Add the learning rates of the step just made."""
-        self.sums = [total + rate for total, rate in zip(self.sums, self.now(), strict=True)]
+    def see(self, step: int) -> None:
+        """Read the learning rates of a step; once, whoever asks first."""
+        if self.step == step:
+            return
+        groups = self.optimizer.param_groups if self.optimizer is not None else []
+        rates = [groups[number].get("lr", nan) if number < len(groups) else nan for number in self.held]
+        self.last, self.step = [float(rate) for rate in rates], step
+        self.sums = [total + rate for total, rate in zip(self.sums, self.last, strict=True)]
         self.seen += 1
 
-    def now(self) -> list[float]:
-        """The learning rate of each group."""
-        groups = self.optimizer.param_groups if self.optimizer is not None else []
-        return [float(groups[number].get("lr", nan)) if number < len(groups) else nan for number in self.held]
-
     def rates(self) -> tuple[list[float], list[float]]:
-        """The learning rates now, and their means since the last call."""
+        """The learning rates of the last step, and their means since the last call."""
         means = [total / max(1, self.seen) for total in self.sums]
         self.sums, self.seen = [0.0] * len(self.held), 0
-        return self.now(), means
+        return self.last, means
 
 
 def gradient_norms(tensors: "Mapping[str, torch.nn.Parameter]") -> Floats:
@@ -239,16 +240,11 @@ def gradient_norms(tensors: "Mapping[str, torch.nn.Parameter]") -> Floats:
     if not found:
         return norms
     dense = [grad.coalesce().values() if grad.is_sparse else grad for _, grad in found]
+    wide = torch.float64 if any(grad.dtype == torch.float64 for grad in dense) else torch.float32
     with torch.no_grad():
-        taken = [norm.cpu().double() for norm in _norms(dense)]
-    norms[[place for place, _ in found]] = torch.stack(taken).numpy()
-    return norms if np.any(norms > 0) or np.isnan(torch.stack(taken)).any() else np.full(len(tensors), nan)
-
-
-def _norms(grads: "list[torch.Tensor]") -> "list[torch.Tensor]":
-    import torch
-
-    return list(torch._foreach_norm(grads, 2, dtype=torch.float32))
+        taken = torch.stack([norm.cpu().double() for norm in torch._foreach_norm(dense, 2, dtype=wide)]).numpy()
+    norms[[place for place, _ in found]] = taken if np.any(taken != 0) else nan
+    return norms
 
 
 def _followed(model: "torch.nn.Module") -> "dict[str, torch.nn.Parameter]":

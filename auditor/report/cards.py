@@ -9,7 +9,7 @@ from auditor.report import formatting, inputs, messages
 from auditor.report.plain import shorten
 from auditor.report.sections import readable
 from auditor.results import Report
-from auditor.subject import DataRef, ModelRef
+from auditor.subject import DataRef, History, ModelRef
 
 MAX_LABELS = 24
 MAX_FILES = 3
@@ -81,7 +81,8 @@ def model_card(model: ModelRef) -> Card:
 
 def _lineage(model: ModelRef) -> list[tuple[str, str]]:
     history, recipe = model.history, model.recipe
-    rows = [("Fine-tuned from", model.parent.name if model.parent else "")]
+    said = str(model.entry.get("derived_from", ""))
+    rows = [("Fine-tuned from", model.parent.name if model.parent else ""), ("Said to come from", said)]
     if recipe is not None:
         rows.append(("Recipe", (
             f"{recipe.optimizer}, learning rate {formatting.number(recipe.lr)}, {recipe.schedule}, "
@@ -92,12 +93,25 @@ def _lineage(model: ModelRef) -> list[tuple[str, str]]:
         rows.append(("Trained on", f"{model.train.name}, validated on {model.validation.name}"))
     if history is None:
         rows.append(("History", "none known: traceability and optimizability cannot be audited"))
-    elif history.source == "checkpoints":
-        steps = f", steps {history.steps[0]} to {history.steps[-1]}" if history.steps else ""
-        rows.append(("History", f"{messages.plural(len(history.files), 'checkpoint')}{steps}"))
     else:
-        rows.append(("History", f"{history.source}, holds {', '.join(sorted(history.holds))}"))
+        rows.append(("History", _history(history)))
     return rows
+
+
+def _history(history: History) -> str:
+    holds = ", ".join(sorted(name.replace("_", " ") for name in history.holds)) or "nothing that is audited"
+    steps = f", steps {history.steps[0]} to {history.steps[-1]}" if history.steps else ""
+    match history.source:
+        case "finetune":
+            return f"trained by this audit, {messages.plural(history.seeds, 'seed')}, holds {holds}"
+        case "checkpoints":
+            what = "adapter checkpoint" if history.adapters else "checkpoint"
+            return f"{messages.plural(len(history.steps), what)}{steps}"
+        case "trace":
+            shots = f"; {messages.plural(len(history.steps), 'weight snapshot')}{steps}" if history.steps else ""
+            return f"a trace of its training, holds {holds}{shots}"
+        case "tensorboard":
+            return f"{messages.plural(len(history.record), 'event file')} of TensorBoard, holds {holds}"
 
 
 def data_card(data: DataRef) -> Card:

@@ -7,7 +7,7 @@ from typing import Any
 
 from auditor.errors import SourceError
 from auditor.sources.paths import Where, dotted
-from auditor.subject import DataRef, FileRef, ModelRef
+from auditor.subject import DataRef, FileRef, History, ModelRef
 from auditor.values import sha256
 
 CHUNK = 1 << 20
@@ -68,12 +68,17 @@ def seal_model(ref: ModelRef) -> ModelRef:
         "preprocess": ref.preprocess,
         "outputs": ref.outputs,
         "classes": ref.classes,
-        "history": [[*ref.history.steps], [file.sha256 for file in ref.history.files]] if ref.history else [],
+        "history": _history(ref.history) if ref.history else [],
         "parent": ref.parent.digest if ref.parent else "",
         "recipe": ref.recipe.to_json() if ref.recipe else {},
         "data": [data.digest for data in (ref.train, ref.validation) if data],
     }
     return ref.model_copy(update={"digest": f"sha256:{sha256(plain)}"})
+
+
+def _history(history: History) -> list[Any]:
+    known = [[*history.steps], [file.sha256 for file in history.files]]
+    return [*known, [*history.shards], [file.sha256 for file in history.record]]
 
 
 def seal_data(ref: DataRef) -> DataRef:

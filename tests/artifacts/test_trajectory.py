@@ -6,12 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
 
 from auditor.artifacts.finetune import FineTune, Starting
 from auditor.artifacts.trajectory import (
-    Checkpoints,
-    CheckpointTrajectory,
+    HistoryTrajectory,
     Trajectories,
     Trajectory,
     missing,
@@ -127,7 +125,7 @@ def test_the_content_address_follows_the_recipe(change: dict[str, Any]) -> None:
 
 def test_checkpoints_give_the_changes_of_a_slow_comparison(tmp_path: Path) -> None:
     ref = shipped()
-    found: Trajectory = shop(tmp_path).get(CheckpointTrajectory(ref, RUNTIME))
+    found: Trajectory = shop(tmp_path).get(HistoryTrajectory(ref, RUNTIME))
     changes = found.changes[0]
     assert changes.steps.tolist() == [25, 50, 75, 100, 125, 150, 175, 200]
     assert not any("running" in name for name in changes.tensors)
@@ -142,51 +140,9 @@ def test_checkpoints_give_the_changes_of_a_slow_comparison(tmp_path: Path) -> No
             assert changes.l1_change[row, column] == pytest.approx(np.abs(moved).sum(), rel=1e-4)
 
 
-def _history(folder: Path, files: dict[str, dict[str, torch.Tensor]]) -> Checkpoints:
-    from auditor.sources.digest import file_ref
-
-    for name, tensors in files.items():
-        save_file(tensors, folder / name)
-    refs = tuple(file_ref(folder / name, name) for name in files)
-    return Checkpoints(refs, tuple(int(name.split("-")[1].split(".")[0]) for name in files))
-
-
-def test_tensors_that_appear_vanish_or_change_shape_are_reported(tmp_path: Path) -> None:
-    from auditor.methods.training.checkpoints import changes_of
-
-    kept, old, new = torch.ones(3, 3), torch.ones(2), torch.ones(4)
-    need = _history(tmp_path, {
-        "step-1.safetensors": {"kept": kept, "old": old, "head": torch.ones(2, 3), "count": torch.tensor(1)},
-        "step-2.safetensors": {"kept": kept * 2, "new": new, "head": torch.ones(5, 3), "count": torch.tensor(2)},
-    })  # fmt: skip
-    files = need.load(tmp_path)
-    read = changes_of(files.paths, files.steps)
-    assert read.changes.tensors == ("kept",)
-    assert read.changes.change[0, 0] == pytest.approx(3)
-    assert read.appeared == ("head", "new")
-    assert read.vanished == ("head", "old")
-
-
-def test_a_checkpoint_that_changed_or_went_away_is_refused(tmp_path: Path) -> None:
-    need = _history(tmp_path, {f"step-{step}.safetensors": {"w": torch.full((2,), step)} for step in (1, 2)})
-    save_file({"w": torch.zeros(2)}, tmp_path / "step-2.safetensors")
-    with pytest.raises(SourceError, match=r"checkpoint step-2.safetensors: expected sha256 \w+, found"):
-        need.load(tmp_path)
-    (tmp_path / "step-1.safetensors").unlink()
-    with pytest.raises(SourceError, match=r"checkpoint step-1.safetensors: not found"):
-        need.load(tmp_path)
-
-
-def test_steps_must_rise(tmp_path: Path) -> None:
-    from auditor.methods.training.checkpoints import changes_of
-
-    with pytest.raises(SourceError, match="rising step numbers"):
-        changes_of([tmp_path / "a", tmp_path / "b"], [5, 5])
-
-
 def test_checks_need_not_know_which_history_it_is() -> None:
     assert isinstance(trajectories_of(Subject(model=tuned())), Trajectories)
-    assert isinstance(trajectories_of(Subject(model=shipped())), CheckpointTrajectory)
+    assert isinstance(trajectories_of(Subject(model=shipped())), HistoryTrajectory)
     bare = shipped().model_copy(update={"history": None})
     with pytest.raises(NotApplicable, match="the model has no history"):
         trajectories_of(Subject(model=bare))

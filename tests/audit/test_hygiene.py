@@ -60,7 +60,7 @@ def test_a_checkpoint_that_changes_between_plan_and_load(desk: Desk) -> None:
     path.write_bytes(_changed(path))
     end = ended(process)
     assert end.code == 3, end
-    assert f"{path.name}: expected sha256" in desk.results()["checks"][1]["failure"]["message"]
+    assert f"{path.name} changed since the audit described it" in desk.results()["checks"][1]["failure"]["message"]
 
 
 def test_the_spec_of_the_report_is_the_one_that_was_run(desk: Desk) -> None:

@@ -1,20 +1,16 @@
 """How fast did the weights move, and did any part move out of step with the rest?"""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
-from auditor.artifacts.curves import layer_map, layer_ratios, seed_curves
+from auditor.artifacts.rate_figures import rate_figures
 from auditor.artifacts.trajectory import Trajectory, missing, trajectories_of
-from auditor.blocks import AnyBlock
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Evidence, Metric
 from auditor.needs import Need
 from auditor.subject import Subject
-
-if TYPE_CHECKING:
-    from auditor.methods.training.record import Changes
 
 
 class ChangeRate(Check):
@@ -24,18 +20,21 @@ class ChangeRate(Check):
     """
 
     pillar: ClassVar[Pillar] = "traceability"
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     about: ClassVar[About] = About(
         title="Change rate of the weights",
         question="How fast did the weights move, and did any layer move out of step with the others?",
         formula="rate = norm(change over an interval) / max(norm(weights at its start), floor)",
         method=(
-            "Every tensor is compared with itself at the next record of the training run, or at the next checkpoint "
-            "on disk. The rate of the model takes all trained tensors as one vector; the rate of a layer takes the "
+            "Every tensor is compared with itself at the next record of the training run or its trace, or at the next "
+            "checkpoint on disk; intervals shorter than half or longer than one and a half times the usual are left "
+            "out. The rate of the model takes all trained tensors as one vector; the rate of a layer takes the "
             "tensor alone. With kind l1 both norms are sums of absolute values; with kind elementwise the rate is the "
             "mean over the elements of each element's own relative change, with a floor of a thousandth of the "
             "tensor's root mean square. Where the audit trained several seeds, each number is the mean over the seeds "
-            "with Student's interval; a history of checkpoints is one history, and its numbers are exact facts."
+            "with Student's interval; a trace or a series of checkpoints is one history, and its numbers are exact "
+            "facts. Where weights are stored in 16 bits, a change of less than three times what rounding alone gives "
+            "is not decidable, and what rests on it is not measured."
         ),
         reading=(
             "In a healthy run the layers move at similar rates, the rate follows the learning rate, and it slows down "
@@ -91,34 +90,19 @@ class ChangeRate(Check):
 
     def measure(self, *args: Any, trajectory: Trajectory, **artifacts: Any) -> Evidence:
         """Numbers of each history, averaged over the seeds."""
-        from auditor.methods.training.rates import steady_part, summary
+        from auditor.methods.training.rates import steady_part, summary, undecidable
 
         kept = [part for found in trajectory.changes if len((part := steady_part(found)).change) >= 2]
         columns = [summary(part, self.kind) for part in kept]
         measured, notes = [], trajectory.remarks(short=len(trajectory.changes) - len(kept))
-        single: Literal["exact", "unreplicated"] = "exact" if trajectory.source == "checkpoints" else "unreplicated"
+        single: Literal["exact", "unreplicated"] = "unreplicated" if trajectory.source == "finetune" else "exact"
+        hidden = {name: why for part in kept for name, why in undecidable(part).items()}
         for metric in self.metrics if kept else ():
             values = [value for column in columns if (value := column[metric.name]) is not None]
-            if len(values) == len(columns):
-                measured.append(self.averaged(metric.name, values, single=single))
+            if metric.name in hidden or len(values) < len(columns):
+                why = hidden.get(metric.name, "too few layers or intervals moved")
+                notes += (f"{metric.name} is not measured: {why}.",)
             else:
-                notes += (f"{metric.name} is not measured: too few layers or intervals moved.",)
+                measured.append(self.averaged(metric.name, values, single=single))
         bounds = trajectory.bounded(measured)
-        return Evidence(measurements=bounds, blocks=self._blocks(kept) if kept else (), notes=notes)
-
-    def _blocks(self, kept: "list[Changes]") -> tuple[AnyBlock, ...]:
-        from auditor.methods.training.rates import early_ratios, matrices, model_rates, tensor_rates
-
-        first, which = kept[0], "" if len(kept) == 1 else ", first seed"
-        rates, rows = tensor_rates(first, self.kind), matrices(first)
-        label, names = "relative change per interval", [first.tensors[row] for row in rows]
-        curve = seed_curves(
-            "Change rate of the whole model", label,
-            {"all trained weights": [(part.steps[1:], model_rates(part, self.kind)) for part in kept]},
-            "Each point is how much the weights changed since the record before, as a share of their size.", log=True,
-        )  # fmt: skip
-        heat = layer_map(
-            f"Change rate by layer and step{which}", label, names, first.steps[1:], rates[:, rows],
-            "A row is a layer, a column a stretch of training. Empty cells did not move at all.",
-        )  # fmt: skip
-        return curve, heat, *layer_ratios(early_ratios(first, rates), which)
+        return Evidence(measurements=bounds, blocks=rate_figures(kept, self.kind) if kept else (), notes=notes)

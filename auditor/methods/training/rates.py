@@ -5,11 +5,15 @@ from typing import Literal
 
 import numpy as np
 
-from auditor.methods.training.record import Bools, Changes, Floats
+from auditor.methods.training.record import Bools, Changes, Floats, Ints
 from auditor.recorder.watch import FLOOR
 
 Kind = Literal["l2", "l1", "elementwise"]
 EARLY_SHARE = 0.1
+ALIKE = 3
+MASSES = (0.15, 0.225, 0.25, 0.225, 0.15)
+"""Shares of a distribution that lie nearest to its quantiles at GRID."""
+
 DECIDABLE = 3.0
 """A change of fewer resolutions than this may be the rounding of the stored numbers."""
 INTERVALS = (
@@ -18,12 +22,24 @@ INTERVALS = (
 
 
 def usual(changes: Changes) -> Bools:
-    """[R] which intervals have the usual spacing: at least half the median number of steps.
+    """[R] which intervals have the usual length: within half and one and a half times of it, so that their rates may
+    be compared.
 
-    A run whose length is no multiple of the recording interval ends with a shorter one, which would read as a drop.
+    The usual length is the one that at least ALIKE intervals share (to within that half) and that covers most steps,
+    of equal ones the median: so neither the dense first records of a trace, which are many, nor a long pause, which is
+    one, can be it. With fewer alike it is the median length.
     """
     spacing = np.diff(changes.steps)
-    return np.asarray(spacing >= np.median(spacing) / 2) if spacing.size else np.zeros(0, dtype=np.bool_)
+    if not spacing.size:
+        return np.zeros(0, dtype=np.bool_)
+    alike = {int(length): _alike(spacing, length) for length in np.unique(spacing)}
+    covered = {length: int(spacing[kept].sum()) for length, kept in alike.items() if kept.sum() >= ALIKE}
+    most = [length for length, steps in covered.items() if steps == max(covered.values())]
+    return _alike(spacing, np.median(spacing[alike[most[0]]]) if most else np.median(spacing))
+
+
+def _alike(spacing: Ints, length: float) -> Bools:
+    return np.asarray((spacing >= length / 2) & (spacing <= 1.5 * length))
 
 
 def decidable(changes: Changes) -> Bools:
@@ -32,6 +48,50 @@ def decidable(changes: Changes) -> Bools:
     change (or none) says nothing of the training, which may have moved numbers that were rounded away.
     """
     return np.asarray((changes.resolution == 0) | (changes.change >= DECIDABLE * changes.resolution))
+
+
+def undecidable(changes: Changes) -> dict[str, str]:
+    """What of summary() the rounding of the stored numbers makes undecidable, with the reason; {} for float32.
+
+    The rate of the model in an interval is decidable if the change of all moving tensors as one vector is, by the
+    rule of decidable(); early ratios are if each matrix is, in the first tenth of the intervals.
+    """
+    kept, found = moving(changes), {}
+    cells = decidable(changes)[:, kept]
+    if cells.all():
+        return {}
+    moved, rounded = (np.square(column[:, kept]).sum(axis=1) for column in (changes.change, changes.resolution))
+    lost = int((moved < DECIDABLE**2 * rounded).sum())
+    reason = f"the weights are stored as {_stored(changes)}, whose rounding alone"
+    if lost:
+        why = f"{reason} may give the change of {lost} of {len(moved)} intervals"
+        found = dict.fromkeys(("change_rate", "change_rate_p95", "stability", "final_to_peak"), why)
+    early = cells[: max(1, round(EARLY_SHARE * len(cells)))].all(axis=0)
+    matrix = changes.dims[kept] >= 2
+    if count := int((matrix & ~early).sum()):
+        found["early_rate_ratio"] = f"{reason} may give the early changes of {count} of {int(matrix.sum())} matrices"
+    return found
+
+
+def _stored(changes: Changes) -> str:
+    """The type that rounds so; resolution / norm is about 2e-3 for bfloat16 and 3e-4 for float16."""
+    rounded = (changes.resolution > 0) & (changes.norm > 0)
+    share = float(np.median(changes.resolution[rounded] / changes.norm[rounded])) if rounded.any() else 0.0
+    return "float16" if share < 1e-3 else "bfloat16" if share < 1e-2 else "8-bit floating-point numbers"
+
+
+def element_bands(changes: Changes) -> Floats:
+    """[R, 3], the 5th, 50th and 95th percentile of the relative change of single elements of all moving tensors.
+
+    Each tensor's five quantiles stand for the shares of its elements nearest to them, weighted by its size.
+    """
+    kept = moving(changes)
+    values = changes.quantiles[:, kept].reshape(len(changes.change), -1)
+    weights = np.outer(changes.sizes[kept], MASSES).ravel()
+    order = np.argsort(values, axis=1)
+    share = np.cumsum(weights[order], axis=1) / weights.sum()
+    places = np.stack([(share < level).sum(axis=1) for level in (0.05, 0.5, 0.95)], axis=1)
+    return np.asarray(np.take_along_axis(np.sort(values, axis=1), places.clip(max=values.shape[1] - 1), axis=1))
 
 
 def tensor_rates(changes: Changes, kind: Kind) -> Floats:
@@ -49,9 +109,18 @@ def tensor_rates(changes: Changes, kind: Kind) -> Floats:
     return np.asarray(change / np.maximum(norm, floor))
 
 
+def moving(changes: Changes) -> Bools:
+    """[T] the trained tensors that change at all in the history; all trained ones where none does.
+
+    Checkpoints do not say what was frozen, a trace does; what never moved says nothing of either.
+    """
+    found = changes.trained & (changes.change != 0).any(axis=0)
+    return found if found.any() else changes.trained
+
+
 def model_rates(changes: Changes, kind: Kind) -> Floats:
-    """[R] relative change of all trained tensors taken as one vector (elementwise: the mean over its elements)."""
-    kept = changes.trained
+    """[R] relative change of all moving tensors taken as one vector (elementwise: the mean over its elements)."""
+    kept = moving(changes)
     if kind == "elementwise":
         weights = changes.sizes[kept] / changes.sizes[kept].sum()
         return np.asarray(changes.elementwise[:, kept] @ weights)

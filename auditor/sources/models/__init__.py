@@ -17,11 +17,11 @@ def describe(entry: ModelEntry, root: Path) -> ModelRef:
     Raises SourceError for what is missing or unsound and RefusedError for what needs consent.
     """
     ref: ModelRef = _source(entry.source).describe(entry, root)
-    if not entry.checkpoints:
+    if not entry.has_history:
         return ref
-    from auditor.sources.models.checkpoints import with_checkpoints
+    from auditor.sources.models.histories import with_history
 
-    return with_checkpoints(ref, entry, root)
+    return with_history(ref, entry, root)
 
 
 def load(ref: ModelRef, root: Path, device: str = "cpu") -> "LoadedModel":

@@ -59,6 +59,14 @@ def read_header(path: Path, where: Where) -> dict[str, Shape]:
         ) from error
 
 
+def offsets(path: Path) -> dict[str, int]:
+    """The byte where each tensor of a sound safetensors file begins, by name."""
+    with path.open("rb") as stream:
+        length = int.from_bytes(stream.read(8), "little")
+        header = json.loads(stream.read(length))
+    return {name: 8 + length + entry["data_offsets"][0] for name, entry in header.items() if name != "__metadata__"}
+
+
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):

@@ -139,14 +139,19 @@ def load_pickled(content: bytes, where: Where) -> "dict[str, torch.Tensor]":
     """The state dict of bytes that `read_pickled` has accepted, through torch.load(weights_only=True) on the CPU."""
     import torch
 
+    require_unforced(where)
+    _, state = unnested(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
+    return {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
+
+
+def require_unforced(where: Where) -> None:
+    """Raise RefusedError where the environment would make torch.load run what a file says."""
     if os.environ.get(FORCE):
         raise RefusedError(
             f"{FORCE} is set: it would let a .pt file run code",
             hint=f"unset {FORCE}, or save the weights as safetensors",
             where=where,
         )
-    _, state = unnested(torch.load(io.BytesIO(content), map_location="cpu", weights_only=True))
-    return {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
 
 
 def unnested(found: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:

@@ -144,7 +144,7 @@ def _weights(folder: Path, root: Path, options: TransformersOptions, name: str) 
     if (folder / WEIGHTS).exists():
         return (file_ref(below(root, folder, folder / WEIGHTS, where), f"{options.path}/{WEIGHTS}"),)
     if (folder / INDEX).exists():
-        shards = _shards(read_json(folder / INDEX, where), where)
+        shards = shards_of(read_json(folder / INDEX, where), INDEX, where)
         for shard in shards:
             inside(folder, shard, where)
         return tuple(file_ref(folder / shard, f"{options.path}/{shard}") for shard in shards)
@@ -156,12 +156,12 @@ def _weights(folder: Path, root: Path, options: TransformersOptions, name: str) 
     )
 
 
-def _shards(index: dict[str, Any], where: Where) -> list[str]:
+def shards_of(index: dict[str, Any], name: str, where: Where) -> list[str]:
     """The files that an index names."""
     table = index.get("weight_map")
     if not isinstance(table, dict) or not table:
         raise SourceError(
-            f"{dotted(where)}: {INDEX} holds no `weight_map` from tensor names to files",
+            f"{dotted(where)}: {name} holds no `weight_map` from tensor names to files",
             hint="write the folder anew with model.save_pretrained(folder)",
             where=where,
         )
