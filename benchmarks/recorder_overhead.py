@@ -99,7 +99,7 @@ def memory() -> None:
     """Prints what a watch of the model holds, by its tensors and by the process."""
     model = resnet18(num_classes=10)
     parameters = sum(value.numel() * 4 for value in model.parameters())
-    signs("cpu")
+    Watch({"warm": torch.randn(600, 600)}).mark()  # what the libraries keep for themselves
     gc.collect()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     tracemalloc.start()
@@ -107,9 +107,9 @@ def memory() -> None:
     watch.mark()
     numpy_bytes = tracemalloc.get_traced_memory()[1]
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
-    copies = sum(copy.numel() * copy.element_size() for copy in watch._before)
-    draws = sum(each.rows.numel() * 4 for each in watch._drawn)
-    sketch = sum(each.nbytes for each in watch._sketch)
+    copies = sum(copy.numel() * 4 for copy in watch._before.values()) + watch._small.values.nbytes
+    draws = sum(each.rows.numel() * 4 for each in watch._drawn.values())
+    sketch = sum(each.nbytes for each in watch._sketch.values())
     table = signs("cpu").numel() * 4
     print(
         f"parameters {parameters / 1e6:.2f} MB; copy {copies / 1e6:.2f} MB, signs of rows {draws / 1e6:.2f}, "

@@ -6,8 +6,9 @@ import warnings
 import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
-from auditor.recorder.format import MAGIC, Header, framed
+from auditor.recorder.format import MAGIC, Header, TraceError, framed, frames
 from auditor.recorder.reading import Scan, scanned
 
 HELD = 16 << 20
@@ -101,17 +102,26 @@ def opened(path: Path, header: Header) -> tuple[Journal, Scan | None]:
 
 
 def _continued(descriptor: int, path: Path, header: Header) -> tuple[Journal, Scan | None]:
-    begins = MAGIC + framed(b"H", header.packed())
-    size = os.fstat(descriptor).st_size
     with path.open("rb") as file:
-        if begins.startswith(file.read(len(begins))) and size < len(begins):  # none yet, or killed amid the header
+        if _holds_nothing(file, os.fstat(descriptor).st_size):
             os.ftruncate(descriptor, 0)
-            return Journal(path, descriptor, 0, begins), None
+            return Journal(path, descriptor, 0, MAGIC + framed(b"H", header.packed())), None
         file.seek(0)
         scan = scanned(file, path)
     _compare(path, scan.header, header)
     os.ftruncate(descriptor, scan.end)
     return Journal(path, descriptor, scan.end), scan
+
+
+def _holds_nothing(file: BinaryIO, size: int) -> bool:
+    """Whether a file is new, or of a recording that was killed amid its header."""
+    begins = file.read(len(MAGIC))
+    if begins != MAGIC:
+        return MAGIC.startswith(begins)
+    file.seek(0)
+    with contextlib.suppress(TraceError):
+        return next(frames(file, size), None) is None
+    return False
 
 
 def _compare(path: Path, found: Header | None, expected: Header) -> None:

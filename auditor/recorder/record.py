@@ -140,7 +140,9 @@ class Recorder:
             self.journal.close()
 
     def _begin(self) -> None:
-        self.journal.add((b"S", Begun(self.start, self.groups.state(), self.groups.of).packed()))
+        """A segment: the recording's first, or one for groups that hold other tensors now."""
+        self.groups.assign()
+        self.journal.add((b"S", Begun(self.at, self.groups.state(), self.groups.of).packed()))
 
     def _notes(self) -> list[tuple[bytes, bytes]]:
         if not self.losses and not self.metrics:
@@ -163,14 +165,9 @@ class Recorder:
         self.journal.add(*self._notes(), (b"R", body))
         self.marked = self.at
         if self.groups.changed() and not last:
-            self.start_again()
+            self._begin()
         if self.snapshots is not None and self.snapshots.due(self.at) and not last:
             self._snapshot()
-
-    def start_again(self) -> None:
-        """A new segment, because the optimizer's groups hold other tensors now."""
-        self.groups.assign()
-        self.journal.add((b"S", Begun(self.at, self.groups.state(), self.groups.of).packed()))
 
     def _snapshot(self, last: bool = False) -> None:
         if self.snapshots is not None and self.snapshots.keep(self.at, last):
@@ -228,7 +225,7 @@ class Groups:
 
     def rates(self) -> tuple[list[float], list[float]]:
         """The learning rates of the last step, and their means since the last call."""
-        means = [total / self.seen for total in self.sums]
+        means = [total / max(1, self.seen) for total in self.sums]
         self.sums, self.seen = [0.0] * len(self.held), 0
         return self.last, means
 
@@ -243,16 +240,11 @@ def gradient_norms(tensors: "Mapping[str, torch.nn.Parameter]") -> Floats:
     if not found:
         return norms
     dense = [grad.coalesce().values() if grad.is_sparse else grad for _, grad in found]
+    wide = torch.float64 if any(grad.dtype == torch.float64 for grad in dense) else torch.float32
     with torch.no_grad():
-        taken = [norm.cpu().double() for norm in _norms(dense)]
-    norms[[place for place, _ in found]] = torch.stack(taken).numpy()
-    return norms if np.any(norms > 0) or np.isnan(torch.stack(taken)).any() else np.full(len(tensors), nan)
-
-
-def _norms(grads: "list[torch.Tensor]") -> "list[torch.Tensor]":
-    import torch
-
-    return list(torch._foreach_norm(grads, 2, dtype=torch.float32))
+        taken = torch.stack([norm.cpu().double() for norm in torch._foreach_norm(dense, 2, dtype=wide)]).numpy()
+    norms[[place for place, _ in found]] = taken if np.any(taken != 0) else nan
+    return norms
 
 
 def _followed(model: "torch.nn.Module") -> "dict[str, torch.nn.Parameter]":

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 else:
     Floats = Ints = Bools = Any
 
-VERSION = 1
-
 
 @dataclass(frozen=True)
 class Segment:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from auditor.recorder.projection import BLOCK, PRIME, drawn, first, numbers
+from auditor.recorder.small import Small, side_by_side
 
 if TYPE_CHECKING:
     import numpy as np
@@ -69,32 +70,34 @@ def sketch_rows(size: int) -> "torch.Tensor | None":
     return ((places % 1.0) * size).long().clamp_(max=size - 1)
 
 
-def relative_changes(before: Floats, now: Floats, rms: float) -> Floats:
-    """abs(now - before) / max(abs(before), FLOOR * rms) of elements; zeros that changed give large numbers.
+def relative_changes(before: Floats, now: Floats, rms: Floats | float) -> Floats:
+    """[..., L] abs(now - before) / max(abs(before), FLOOR * rms); zeros that changed give large numbers.
 
-    rms: of the whole tensor. Without the floor one near-zero element decides the mean (measured: up to 1,426 times the
-    ratio of norms).
+    rms: [...], of the whole tensors. Without the floor one near-zero element decides the mean (measured: up to 1,426
+    times the ratio of norms).
     """
     import numpy as np
 
     with np.errstate(all="ignore"):
-        floor = max(FLOOR * rms, float(np.finfo(before.dtype).tiny))
-        return np.asarray(np.abs(now - before) / np.maximum(np.abs(before), floor))
+        floor = np.asarray(np.maximum(FLOOR * rms, np.finfo(before.dtype).tiny), dtype=before.dtype)
+        return np.asarray(np.abs(now - before) / np.maximum(np.abs(before), floor[..., None]))
 
 
 def grid_quantiles(values: Floats) -> Floats:
-    """[5], the quantiles at GRID by linear interpolation; all NaN where a value is NaN or there is none."""
+    """[..., 5] of [..., L], quantiles at GRID by linear interpolation; NaN for a row with a NaN, or of nothing."""
     import numpy as np
 
-    if not values.size or np.isnan(values).any():
-        return np.full(len(GRID), np.nan)
-    ordered = np.sort(values).astype(np.float64)
-    places = np.array(GRID) * (len(ordered) - 1)
+    *rows, length = values.shape
+    if not length:
+        return np.full((*rows, len(GRID)), np.nan)
+    ordered = np.sort(values, axis=-1)
+    places = np.array(GRID) * (length - 1)
     low = places.astype(np.int64)
-    high = np.minimum(low + 1, len(ordered) - 1)
     share = places - low
+    below, above = (ordered[..., at].astype(np.float64) for at in (low, np.minimum(low + 1, length - 1)))
     with np.errstate(invalid="ignore"):
-        return np.where(share > 0, ordered[low] * (1 - share) + ordered[high] * share, ordered[low])
+        found = np.where(share > 0, below * (1 - share) + above * share, below)
+    return np.where(np.isnan(ordered[..., -1:]), np.nan, found)  # sorting puts them last
 
 
 def sums(flat: "torch.Tensor", scratch: "torch.Tensor") -> tuple[Any, Any]:
@@ -120,71 +123,84 @@ class Watch:
     """Follows tensors through a run; `mark()` closes an interval. Holds one copy of them, in float32 or wider.
 
     trained: by place, False for tensors that are left alone; they are followed, but not projected. It may be changed
-    between marks. Beside the copy: 8 kB a tensor for its sketch, and 2 MB for the walk.
+    between marks. Beside the copy: 8 kB a tensor for its sketch, 12 bytes an element of small tensors, and 2 MB for the
+    walk.
     """
 
     tensors: "Mapping[str, torch.Tensor]"
     trained: Sequence[bool] = ()
-    _before: "list[torch.Tensor]" = field(init=False, repr=False)
+    _before: "dict[int, torch.Tensor]" = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        import numpy as np
         import torch
 
-        now = [tensor.detach() for tensor in self.tensors.values()]
+        now = [(name, tensor.detach()) for name, tensor in self.tensors.items()]
         self.trained = list(self.trained) or [True] * len(now)
         if len(self.trained) != len(now):
             raise ValueError(f"found {len(self.trained)} marks of what is trained for {len(now)} tensors")
-        self._drawn = [drawn(name, tensor.numel()) for name, tensor in self.tensors.items()]
-        self._rows = {size: sketch_rows(size) for size in {tensor.numel() for tensor in now}}
+        self._sizes = np.array([tensor.numel() for _, tensor in now], dtype=np.int64)
+        large = [place for place, size in enumerate(self._sizes) if size > SKETCHED]
+        self._few = [place for place, size in enumerate(self._sizes) if size <= SKETCHED]
+        sizes = {now[place][1].numel() for place in large}
+        self._rows = {size: rows for size in sizes if (rows := sketch_rows(size)) is not None}
+        self._drawn = {place: drawn(now[place][0], now[place][1].numel()) for place in large}
         with torch.no_grad():
-            self._before = [_wide(tensor).reshape(-1).clone() for tensor in now]
-            self._sketch = self._sketched(self._before)
-            self._norms = [_norms(flat) for flat in self._before]
+            self._before = {place: _wide(now[place][1]).reshape(-1).clone() for place in large}
+            self._small = Small.of({now[place][0]: now[place][1] for place in self._few})
+            self._sums = np.zeros((len(now), 2))
+            self._sums[self._few] = self._small.sums(self._small.values.astype(np.float64))
+            for place, flat in self._before.items():
+                self._sums[place] = _sums_of(flat)
+            self._sketch = self._sketched()
 
     def mark(self) -> Moved:
         """Close the interval that ends with the tensors as they are now."""
+        import numpy as np
         import torch
 
-        with torch.no_grad():
+        with torch.no_grad(), np.errstate(all="ignore"):
             return self._mark()
 
     def _mark(self) -> Moved:
         import numpy as np
         import torch
 
-        buckets = torch.zeros(PRIME, dtype=torch.float64)
-        rows, scratch = [], Scratch()
-        for place, tensor in enumerate(self.tensors.values()):
-            rows.append(self._walked(place, tensor.detach(), buckets, scratch))
-        started, self._norms = self._norms, [_total(after) for _, after in rows]
-        changed = [_total(change) for change, _ in rows]
-        sketch, self._sketch = self._sketch, self._sketched(self._before)
-        ratios = [
-            relative_changes(before, now, norm / max(1, flat.numel()) ** 0.5)
-            for before, now, flat, (norm, _) in zip(sketch, self._sketch, self._before, started, strict=True)
-        ]
-        norm, l1_norm = np.array(started, dtype=np.float64).reshape(-1, 2).T
-        change, l1_change = np.array(changed, dtype=np.float64).reshape(-1, 2).T
+        now = [tensor.detach() for tensor in self.tensors.values()]
+        self._check(now)
+        started, sketch, scratch = self._sums, self._sketch, Scratch()
+        changed, self._sums = np.zeros_like(started), np.zeros_like(started)
+        values, asked = side_by_side([now[place] for place in self._few]), [self.trained[place] for place in self._few]
+        changed[self._few], self._sums[self._few], own = self._small.mark(values, asked)
+        buckets = torch.from_numpy(own)
+        for place in self._before:
+            changed[place], self._sums[place] = self._walked(place, now[place], buckets, scratch)
+        self._sketch = self._sketched()
+        elementwise, quantiles = np.full(len(now), np.nan), np.full((len(now), len(GRID)), np.nan)
+        rms = np.sqrt(started[:, 0] / np.maximum(1, self._sizes))
+        for places, before in sketch.items():
+            ratios = relative_changes(before, self._sketch[places], rms[list(places)])
+            if ratios.size:
+                elementwise[list(places)] = ratios.mean(axis=1, dtype=np.float64)
+            quantiles[list(places)] = grid_quantiles(ratios)
         return Moved(
-            norm, change, l1_norm, l1_change,
-            elementwise=np.array([_mean(ratio) for ratio in ratios]),
-            quantiles=np.array([grid_quantiles(ratio) for ratio in ratios]).reshape(-1, len(GRID)),
-            projection=numbers(buckets),
+            norm=np.sqrt(started[:, 0]), change=np.sqrt(changed[:, 0]), l1_norm=started[:, 1], l1_change=changed[:, 1],
+            elementwise=elementwise, quantiles=quantiles, projection=numbers(buckets),
         )  # fmt: skip
 
-    def _walked(
-        self, place: int, now: "torch.Tensor", buckets: "torch.Tensor", scratch: "Scratch"
-    ) -> tuple[list[Any], list[Any]]:
+    def _check(self, now: "Sequence[torch.Tensor]") -> None:
+        for name, tensor, size in zip(self.tensors, now, self._sizes, strict=True):
+            if tensor.numel() != size:
+                held = f"{tensor.numel():,} elements now, and had {size:,} when recording began"
+                raise ValueError(f"tensor {name} has {held}")
+
+    def _walked(self, place: int, now: "torch.Tensor", buckets: "torch.Tensor", scratch: "Scratch") -> tuple[Any, Any]:
         """One tensor, stretch by stretch: sums of its change and of itself; its copy is brought up to date."""
         import torch
 
         before, draws = self._before[place], self._drawn[place]
-        now, size = now.reshape(-1), before.numel()
-        if now.numel() != size:
-            name = list(self.tensors)[place]
-            raise ValueError(f"tensor {name} has {now.numel():,} elements now, and had {size:,} when recording began")
-        own, stretch = before.new_zeros(PRIME), _stretch(before)
-        gone, signed = scratch(before)
+        now, size, stretch = now.reshape(-1), before.numel(), _stretch(before)
+        own, (gone, signed) = before.new_zeros(PRIME), scratch(before)
         changes, selves = [], []
         for at in range(0, size, stretch):
             count = min(stretch, size - at)
@@ -195,14 +211,23 @@ class Watch:
             changes.append(sums(moved, moved))
             selves.append(sums(old.copy_(new), moved))
         buckets += own.cpu().double()
-        return changes, selves
+        return _total(changes), _total(selves)
 
-    def _sketched(self, flats: "Sequence[torch.Tensor]") -> "list[NDArray[Any]]":
-        """The elements of each tensor that its sketch reads, copied to the CPU."""
-        found = []
-        for flat in flats:
-            rows = self._rows[flat.numel()]
-            found.append((flat.clone() if rows is None else flat[rows.to(flat.device)]).cpu().numpy())
+    def _sketched(self) -> "dict[tuple[int, ...], NDArray[Any]]":
+        """[K, L] the elements that the sketches read, of the tensors at K places that read as many."""
+        import numpy as np
+
+        by_size: dict[int, list[int]] = {}
+        for at, size in enumerate(self._small.sizes.tolist()):
+            by_size.setdefault(size, []).append(at)
+        values, begins = self._small.values, self._small.begins
+        found = {
+            tuple(self._few[at] for at in each): values[begins[each][:, None] + np.arange(size)]
+            for size, each in by_size.items()
+        }
+        if self._before:
+            read = side_by_side([flat[self._rows[flat.numel()].to(flat.device)] for flat in self._before.values()])
+            found[tuple(self._before)] = read.reshape(-1, SKETCHED)
         return found
 
 
@@ -223,8 +248,8 @@ def _wide(tensor: "torch.Tensor") -> "torch.Tensor":
     return tensor if tensor.dtype == torch.float64 else tensor.float()
 
 
-def _norms(flat: "torch.Tensor") -> tuple[float, float]:
-    """The two norms of a tensor."""
+def _sums_of(flat: "torch.Tensor") -> tuple[float, float]:
+    """Both sums of a tensor."""
     parts = [flat[at : at + _stretch(flat)] for at in range(0, flat.numel(), _stretch(flat))]
     return _total([sums(part, part.clone()) for part in parts])
 
@@ -235,12 +260,5 @@ def _stretch(flat: "torch.Tensor") -> int:
 
 
 def _total(parts: Sequence[tuple[Any, Any]]) -> tuple[float, float]:
-    """The two norms of the sums of stretches."""
-    return float(sum(float(square) for square, _ in parts)) ** 0.5, float(sum(float(one) for _, one in parts))
-
-
-def _mean(values: Floats) -> float:
-    import numpy as np
-
-    with np.errstate(all="ignore"):
-        return float(values.mean(dtype=np.float64)) if values.size else float("nan")
+    """The sums of stretches as one."""
+    return float(sum(float(square) for square, _ in parts)), float(sum(float(one) for _, one in parts))

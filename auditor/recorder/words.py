@@ -36,7 +36,7 @@ def series_of(tag: str) -> str:
         return VALIDATION if held_out else LOSS
     if rest in ({"acc"}, {"accuracy"}, {"top1"}):
         return f"metric/{'validation_' * held_out}accuracy"
-    plain = {word for word in rest - OPTIMIZERS if not re.fullmatch(r"(pg)?\d+", word)}
+    plain = {word for word in rest - OPTIMIZERS if not re.fullmatch(r"(pg|group)?\d+", word)}
     if not held_out and plain in ({"lr"}, {"learning", "rate"}):
         return LR
     if not held_out and plain in ({"grad", "norm"}, {"gradient", "norm"}):

@@ -129,3 +129,46 @@ def test_exit_codes_of_what_cannot_begin(desk: Desk) -> None:
     end = desk.audit()
     assert (end.code, end.out) == (4, "")
     assert "unset TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD" in end.err
+
+
+def _recorded(desk: Desk) -> None:
+    """A trace of some steps that end in the weights of the shipped digits model."""
+    import torch
+    from safetensors.torch import load_file
+    from transformers import AutoModelForImageClassification
+
+    import auditor
+
+    folder = desk.root / "assets" / "digits-shipped"
+    model = AutoModelForImageClassification.from_pretrained(folder)
+    last = load_file(folder / "model.safetensors")
+    with torch.no_grad(), auditor.record(model, None, desk.root / "train.trace", every=1) as recorder:
+        for step in range(5, 0, -1):
+            for name, tensor in model.named_parameters():
+                tensor.copy_(last[name] * (1 + 0.01 * (step - 1)))
+            recorder.step(loss=float(step))
+
+
+def test_a_history_from_a_trace(desk: Desk) -> None:
+    _recorded(desk)
+    model = {**SHIPPED, "history": {"trace": "train.trace", "from": "early"}}
+    rate = check("rate", "traceability.change_rate", model="model", expect={"change_rate": "<= 0.1"})
+    models = {"model": model, "early": {"source": "transformers", "path": "assets/digits-early"}}
+    desk.write([rate], model=None, models=models)
+    end = desk.audit()
+    assert end.code == 0, end
+    results = desk.results()
+    assert results["checks"][0]["against"] == ["early"]
+    assert results["models"]["model"]["history"]["holds"] == ["changes", "losses"]
+    assert {measured["kind"] for measured in results["checks"][0]["measurements"]} == {"exact"}
+
+
+def test_a_history_of_event_files_skips_what_needs_changes(desk: Desk) -> None:
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(desk.root / "runs")) as writer:
+        writer.add_scalar("train/loss", 1.0, 1)
+    model = {**SHIPPED, "history": {"tensorboard": "runs"}}
+    desk.write([check("rate", "traceability.change_rate", expect={"change_rate": "<= 0.1"})], model=model)
+    assert desk.audit().code == 3
+    assert "source tensorboard) does not hold changes" in desk.results()["checks"][0]["reason"]

@@ -8,7 +8,16 @@ import torch
 from torch import Tensor, nn
 
 from auditor.recorder.projection import BLOCK, Projection
-from auditor.recorder.watch import FLOOR, GRID, Moved, Watch, sketch_rows, unique_parameters
+from auditor.recorder.watch import (
+    FLOOR,
+    GRID,
+    Moved,
+    Watch,
+    grid_quantiles,
+    relative_changes,
+    sketch_rows,
+    unique_parameters,
+)
 
 SHAPES: dict[str, tuple[int, ...]] = {
     "large": (3, BLOCK + 11), "block": (BLOCK,), "sketched": (60, 50), "bias": (7,), "scalar": (), "none": (0,),
@@ -110,6 +119,17 @@ def test_quantiles_and_mean_are_those_of_one_known_change() -> None:
     assert moved.quantiles[0] == pytest.approx(np.quantile([0, 0.1, 0.2, 0.3, 0.4], GRID), abs=1e-6)
 
 
+def test_rows_of_sketches_and_single_ones_are_read_alike() -> None:
+    draw = np.random.default_rng(0)
+    before, now = draw.normal(size=(2, 3, 50)).astype(np.float32)
+    now[1, 4] = np.nan
+    rows = relative_changes(before, now, np.array([1.0, 2.0, 0.0]))
+    assert (rows[0] == relative_changes(before[0], now[0], 1.0)).all()
+    assert (grid_quantiles(rows)[0] == grid_quantiles(rows[0])).all()
+    assert grid_quantiles(rows)[2] == pytest.approx(np.quantile(rows[2].astype(float), GRID))
+    assert np.isnan(grid_quantiles(rows)[1]).all() and np.isnan(grid_quantiles(rows[:, :0])).all()
+
+
 def test_a_tensor_that_grew_is_named() -> None:
     tensors = {"w": torch.ones(5)}
     watch = Watch(tensors)
@@ -127,5 +147,5 @@ def test_tied_weights_count_once() -> None:
 def test_it_holds_one_copy() -> None:
     tensors = {"w": torch.zeros(1_000_000)}
     watch = Watch(tensors)
-    held = sum(copy.numel() for copy in watch._before) + sum(sketch.size for sketch in watch._sketch)
+    held = sum(copy.numel() for copy in watch._before.values()) + sum(part.size for part in watch._sketch.values())
     assert held == 1_000_000 + 2048

@@ -24,8 +24,9 @@ def rounding(stored: torch.Tensor) -> float:
     if stored.dtype not in SPACING:
         return 0.0
     bits, least = SPACING[stored.dtype]
-    exponents = (torch.frexp(stored.float()).exponent - 1).clamp_min(least) - bits
-    return float(torch.ldexp(torch.ones((), dtype=torch.float64), exponents).square().sum() / 12)
+    plain = stored.float()
+    exponents = torch.where(plain == 0, least, torch.frexp(plain).exponent - 1).clamp_min(least) - bits
+    return float(torch.exp2(2.0 * exponents.double()).sum() / 12)
 
 
 @dataclass
@@ -50,7 +51,7 @@ class Followed:
         self._drawn, self._rows = drawn(self.name, self.size), sketch_rows(self.size)
         self._sketch: list[list[Any]] = [[] for _ in range(self.files)]
         self._last = self._change = torch.empty(0)
-        self._ratios: list[Floats] = []
+        self._ratios = np.zeros((0, 6))
 
     def see(self, file: int, start: int, stored: torch.Tensor) -> None:
         """A stretch, from the element `start` on, as this checkpoint stores it."""
@@ -87,11 +88,9 @@ class Followed:
         """Let go of the numbers of a stretch; after the last one (`whole`) of the sketch too."""
         self._last = self._change = torch.empty(0)
         if whole:
-            values = [np.concatenate(parts) for parts in self._sketch]
-            rms = np.sqrt(self.own[:, 0] / self.size)
-            pairs = zip(values[:-1], values[1:], rms[:-1].tolist(), strict=True)
-            ratios = [relative_changes(before, now, scale) for before, now, scale in pairs]
-            self._ratios = [np.append(grid_quantiles(ratio), _mean(ratio)) for ratio in ratios]
+            values = np.stack([np.concatenate(parts) for parts in self._sketch])
+            ratios = relative_changes(values[:-1], values[1:], np.sqrt(self.own[:-1, 0] / self.size))
+            self._ratios = np.column_stack([grid_quantiles(ratios), _means(ratios)])
             self._sketch = []
 
     def constant(self) -> bool:
@@ -102,16 +101,15 @@ class Followed:
     def columns(self) -> dict[str, Floats]:
         """[K - 1] each ([K - 1, 5] quantiles), by their name in Changes."""
         squares, totals, turns = self.moved.T
-        ratios = np.array(self._ratios)
         spread = self.own[:-1, 2] + self.own[1:, 2]
         return {
             "norm": np.sqrt(self.own[:-1, 0]), "l1_norm": self.own[:-1, 1],
             "change": np.sqrt(squares), "l1_change": totals,
-            "elementwise": ratios[:, -1], "quantiles": ratios[:, :-1],
+            "elementwise": self._ratios[:, -1], "quantiles": self._ratios[:, :-1],
             "turn": np.append(np.nan, turns[1:]), "resolution": np.sqrt(spread),
         }  # fmt: skip
 
 
-def _mean(values: Floats) -> float:
+def _means(values: Floats) -> Floats:
     with np.errstate(all="ignore"):
-        return float(values.mean(dtype=np.float64))
+        return np.asarray(values.mean(axis=1, dtype=np.float64))

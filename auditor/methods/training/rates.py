@@ -53,10 +53,10 @@ def decidable(changes: Changes) -> Bools:
 def undecidable(changes: Changes) -> dict[str, str]:
     """What of summary() the rounding of the stored numbers makes undecidable, with the reason; {} for float32.
 
-    The rate of the model in an interval is decidable if the change of all trained tensors as one vector is, by the
-    rule of decidable(); early ratios are if each matrix that ever moves is, in the first tenth of the intervals.
+    The rate of the model in an interval is decidable if the change of all moving tensors as one vector is, by the
+    rule of decidable(); early ratios are if each matrix is, in the first tenth of the intervals.
     """
-    kept, found = changes.trained, {}
+    kept, found = moving(changes), {}
     cells = decidable(changes)[:, kept]
     if cells.all():
         return {}
@@ -67,7 +67,7 @@ def undecidable(changes: Changes) -> dict[str, str]:
         why = f"{reason} may give the change of {lost} of {len(moved)} intervals"
         found = dict.fromkeys(("change_rate", "change_rate_p95", "stability", "final_to_peak"), why)
     early = cells[: max(1, round(EARLY_SHARE * len(cells)))].all(axis=0)
-    matrix = (changes.dims[kept] >= 2) & (changes.change[:, kept].max(axis=0, initial=0.0) > 0)
+    matrix = changes.dims[kept] >= 2
     if count := int((matrix & ~early).sum()):
         found["early_rate_ratio"] = f"{reason} may give the early changes of {count} of {int(matrix.sum())} matrices"
     return found
@@ -81,11 +81,11 @@ def _stored(changes: Changes) -> str:
 
 
 def element_bands(changes: Changes) -> Floats:
-    """[R, 3], the 5th, 50th and 95th percentile of the relative change of single elements of all trained tensors.
+    """[R, 3], the 5th, 50th and 95th percentile of the relative change of single elements of all moving tensors.
 
     Each tensor's five quantiles stand for the shares of its elements nearest to them, weighted by its size.
     """
-    kept = changes.trained
+    kept = moving(changes)
     values = changes.quantiles[:, kept].reshape(len(changes.change), -1)
     weights = np.outer(changes.sizes[kept], MASSES).ravel()
     order = np.argsort(values, axis=1)
@@ -109,9 +109,18 @@ def tensor_rates(changes: Changes, kind: Kind) -> Floats:
     return np.asarray(change / np.maximum(norm, floor))
 
 
+def moving(changes: Changes) -> Bools:
+    """[T] the trained tensors that change at all in the history; all trained ones where none does.
+
+    Checkpoints do not say what was frozen, a trace does; what never moved says nothing of either.
+    """
+    found = changes.trained & (changes.change != 0).any(axis=0)
+    return found if found.any() else changes.trained
+
+
 def model_rates(changes: Changes, kind: Kind) -> Floats:
-    """[R] relative change of all trained tensors taken as one vector (elementwise: the mean over its elements)."""
-    kept = changes.trained
+    """[R] relative change of all moving tensors taken as one vector (elementwise: the mean over its elements)."""
+    kept = moving(changes)
     if kind == "elementwise":
         weights = changes.sizes[kept] / changes.sizes[kept].sum()
         return np.asarray(changes.elementwise[:, kept] @ weights)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from auditor.errors import SourceError
 from auditor.sources.digest import file_sha256, verify
-from auditor.sources.models.tensors import Tensors, open_tensors, own_shapes
 from auditor.sources.paths import Where
 from auditor.spec.references import expand
 from auditor.subject import FileRef, ModelRef
@@ -15,13 +14,14 @@ from auditor.subject import FileRef, ModelRef
 if TYPE_CHECKING:
     from auditor.recorder.tensorboard import Events
     from auditor.recorder.trace import Trace
+    from auditor.sources.models.tensors import Tensors
 
 
 @dataclass(frozen=True)
 class Recorded:
     """Checkpoints with their steps, a trace with the model's names of its tensors, or event files."""
 
-    checkpoints: tuple[Tensors, ...] = ()
+    checkpoints: "tuple[Tensors, ...]" = ()
     steps: tuple[int, ...] = ()
     trace: "Trace | None" = None
     names: Mapping[str, str] = field(default_factory=dict)
@@ -37,6 +37,8 @@ def opened(ref: ModelRef, root: Path) -> Recorded:
     where: Where = ("models", ref.name, "history", history.source)
     paths = {file.path: _verified(root, file, where) for file in history.record}
     if history.source == "checkpoints":
+        from auditor.sources.models.tensors import open_tensors, own_shapes
+
         own = own_shapes(ref, root)
         files = tuple(open_tensors(root, history.at(step), where, own) for step in history.steps)
         return Recorded(files, history.steps, remarks=history.remarks)

@@ -144,11 +144,17 @@ def names_in(stored: Iterable[str], own: Collection[str]) -> dict[str, str]:
         shortened.append(shortened[-1] + longer[0])
     if not own:
         return {name: short.removeprefix(shortened[-1]) for name, short in plain.items()}
-    known = set(own)
-    parts = ["", *sorted({name.partition(".")[0] + "." for name in known if "." in name})]
+    known = {*own, *(name.rpartition(".")[0] for name in own)}
+    parts = ["", *sorted({name.partition(".")[0] + "." for name in own if "." in name})]
     ways = [(taken, put) for put in parts for taken in shortened]
-    taken, put = max(ways, key=lambda way: sum(way[1] + name.removeprefix(way[0]) in known for name in plain.values()))
+    fits = {way: sum(_fits(way[1] + name.removeprefix(way[0]), known) for name in plain.values()) for way in ways}
+    taken, put = max(ways, key=lambda way: fits[way]) if any(fits.values()) else (shortened[-1], "")
     return {name: put + short.removeprefix(taken) for name, short in plain.items()}
+
+
+def _fits(name: str, known: Collection[str]) -> bool:
+    """Whether a tensor, or the module that an adapter's tensor stands beside, is the model's."""
+    return name in known or name.partition(".lora_")[0] in known
 
 
 def _unwrapped(name: str) -> str:

@@ -141,3 +141,56 @@ def test_a_model_that_never_moves_measures_no_ratio() -> None:
 def test_the_figures_are_a_curve_a_map_and_bars() -> None:
     blocks = ChangeRate().measure(trajectory=seeds(5)).blocks
     assert [block.kind for block in blocks] == ["lines", "lines", "heatmap", "bars"]
+
+
+def _falling(lr: bool) -> Trajectory:
+    """A cosine schedule: the rate follows a learning rate that falls to a fiftieth."""
+    cosine = (1.02 + np.cos(np.linspace(0, np.pi, 40))) / 2.02
+    found = changes(cosine[:, None] * np.array([[1.0, 1.3, 0.8]]), np.full((40, 3), 100.0))
+    return Trajectory("trace", (replace(found, lr=1e-3 * cosine if lr else np.full(40, np.nan)),))
+
+
+def test_a_cosine_schedule_whose_learning_rate_a_trace_knows_is_no_instability() -> None:
+    known, unknown = (ChangeRate().measure(trajectory=_falling(lr)) for lr in (True, False))
+    assert value(known, "stability") == pytest.approx(0, abs=1e-9) and value(unknown, "stability") > 0.4
+    assert "Learning rates are not known here." in unknown.notes
+    assert "Learning rates are not known here." not in known.notes
+
+
+def test_rates_that_rounding_may_give_are_not_measured() -> None:
+    part = changes([[0.05, 0.05]] * 4, [[10.0, 10.0]] * 4)
+    stored = replace(part, resolution=np.full((4, 2), 0.02))
+    evidence = ChangeRate().measure(trajectory=Trajectory("checkpoints", (stored,)))
+    assert evidence.measurements == ()
+    assert (
+        "change_rate is not measured: the weights are stored as bfloat16, whose rounding alone may give the change of "
+        "4 of 4 intervals."
+    ) in evidence.notes
+    assert any("early changes of 2 of 2 matrices" in note for note in evidence.notes)
+    finer = replace(part, resolution=np.full((4, 2), 0.001))
+    assert len(ChangeRate().measure(trajectory=Trajectory("checkpoints", (finer,))).measurements) == 5
+
+
+def test_what_never_moves_and_what_starts_at_zero_change_no_rate_of_the_model() -> None:
+    """A frozen matrix, a key bias without gradient, and a bias that starts at zero."""
+    plain = changes([[1.0, 0.1]] * 6, [[50.0, 0.0]] + [[50.0, 0.1]] * 5, dims=[2, 1])
+    beside = changes(
+        [[1.0, 0.1, 0.0, 0.0]] * 6, [[50.0, 0.0, 80.0, 0.0]] + [[50.0, 0.1, 80.0, 0.0]] * 5, dims=[2, 1, 2, 1]
+    )
+    one, two = (ChangeRate().measure(trajectory=Trajectory("checkpoints", (part,))) for part in (plain, beside))
+    assert value(one, "change_rate") == value(two, "change_rate") == pytest.approx(0.02, rel=0.01)
+    assert all(np.isfinite(found.value) for found in two.measurements)
+
+
+def test_intervals_of_another_length_are_left_out_and_said() -> None:
+    steps = [0, 1, 2, 3, 10, 20, 30, 50, 60, 63]
+    lengths = np.diff(steps)
+    part = changes(np.repeat(lengths[:, None], 3, axis=1) * 0.1, np.full((9, 3), 100.0), steps=steps)
+    evidence = ChangeRate().measure(trajectory=Trajectory("trace", (part,)))
+    assert value(evidence, "change_rate") == pytest.approx(0.01)
+    assert value(evidence, "stability") == pytest.approx(0, abs=0.1)
+    assert "Rates are over intervals of 10 steps." in evidence.notes
+    assert (
+        "The spacing is uneven: intervals 0 to 1, 1 to 2, 2 to 3, 30 to 50, 60 to 63 are of another length and are "
+        "left out of rates."
+    ) in evidence.notes

@@ -1,0 +1,1 @@
+"""Lineage: what two sets of weights have in common."""
