@@ -7,9 +7,9 @@ import numpy as np
 from auditor.methods.training.rates import DECIDABLE, decidable
 from auditor.methods.training.record import Bools, Changes, Floats, Ints
 
-FACTOR, SCATTERS = 2.0, 4.0
-DENSER, FACTOR_DENSER = 0.15, 1.2
-"""With 4 scatters these fail 2 of 120 healthy small trainings: docs/design/015-jumps-and-order.md."""
+FACTOR, SCATTERS = float(np.e), 3.0
+DENSER, FACTOR_DENSER, SCATTERS_DENSER = 0.25, 1.2, 4.0
+"""Of 89 healthy histories none has a jump by these: docs/design/015-jumps-and-order.md."""
 
 FEWEST_INTERVALS, FEWEST_TENSORS = 6, 3
 
@@ -18,9 +18,9 @@ FEWEST_INTERVALS, FEWEST_TENSORS = 6, 3
 class Jumps:
     """Columns follow `places`, those of the tensors in the history.
 
-    excess: [R, T] the log of how far a tensor's change stands above the larger of its neighbours' in time, after the
-    level of each interval (the median over the other tensors) is taken out; -inf where it cannot be said.
-    found: [R, T] the jumps. dense: those seen by how few elements moved."""
+    excess: [R, T] the log of how far a tensor's rate stands above those of its neighbours in time, after what all
+    tensors did (the median) is taken out; -inf where it cannot be said. found: [R, T] the jumps. dense: those seen
+    by how few elements moved."""
 
     places: Ints
     excess: Floats
@@ -36,40 +36,72 @@ class Jumps:
 def jumps_of(changes: Changes) -> Jumps | None:
     """The jumps of the matrices (of all tensors, with fewer than 3 matrices) of a history of even intervals.
 
-    With e = log norm(change) less its median over the other tensors that moved in the interval, the excess of
-    interval i is e_i - max(e_(i-1), e_(i+1)); at an end, e_0 - max(e_1, 2 e_1 - e_2). A jump has an excess of
-    at least log 2 and 4 times the tensor's own scatter (1.4826 x the median of abs(e_i - median of its 4 neighbours)),
-    or one
-    of at least log 1.2 while few elements carry the change: the same excess of log(sqrt(size) norm(change) /
-    l1(change)), which training hardly moves, of at least .15 and 4 of its scatters (one neuron zeroed: a row of many).
+    With r = log(norm(change) / norm(weights before)), the excess of interval i is x_i - the median of x_i over the
+    tensors, x_i = r_i - (r_(i-1) + r_(i+1)) / 2: the mean of both neighbours follows a rate that falls or rises, and
+    the median takes out what all tensors did. A jump has an excess above 1 (e times as fast) and 3 times its scatter in
+    that tensor (1.4826 x median absolute deviation). Or one above log 1.2 while few elements carry the change: then
+    f = log(norm(change) / l1(change)), less its median over the other tensors, which training hardly moves, stands
+    .25 and 4 of its scatters above both neighbours (one neuron zeroed: a row of many).
     A tensor that moved in one interval and not at all in both beside it has jumped; one that begins or ends to move
-    has not. None for fewer than 6 intervals or 3 tensors that move.
+    has not. The first and the last interval have no two neighbours. None for fewer than 6 intervals or 3 tensors.
     """
     places = _followed(changes)
     if len(changes.change) < FEWEST_INTERVALS or len(places) < FEWEST_TENSORS:
         return None
     moved, rounding = changes.change[:, places], DECIDABLE * changes.resolution[:, places]
     clear = np.where(decidable(changes)[:, places], moved, 0.0)
+    norm = np.maximum(changes.norm[:, places], np.finfo(np.float64).tiny)
     with np.errstate(divide="ignore", invalid="ignore"):
-        own, beside = np.log(clear), np.log(np.maximum(moved, rounding))
+        own, beside = np.log(clear / norm), np.log(np.maximum(moved, rounding) / norm)
         density = np.where(clear > 0, np.log(clear / changes.l1_change[:, places]), -np.inf)
-    level = _level(own)
-    own, beside, density = own - level, beside - level, density - _level(density)
-    excess = _excess(own, beside)
-    denser = _excess(density, np.where(np.isfinite(density), density, np.inf))
-    far = _stands_out(excess, own, np.log(FACTOR))
-    dense = (excess >= np.log(FACTOR_DENSER)) & _stands_out(denser, density, DENSER) & ~far
+    density = density - _level(density)
+    excess, denser = _excess(own, beside), _above_both(density)
+    far = excess > np.maximum(np.log(FACTOR), SCATTERS * _spread(excess))
+    few = denser > np.maximum(DENSER, SCATTERS_DENSER * _scatter(density))
+    dense = few & (excess > np.log(FACTOR_DENSER)) & ~far
     return Jumps(places, excess, far | dense, dense)
-
-
-def _stands_out(excess: Floats, own: Floats, least: float) -> Bools:
-    return np.asarray(excess >= np.maximum(least, SCATTERS * _scatter(own)))
 
 
 def _followed(changes: Changes) -> Ints:
     moving = changes.change.max(axis=0, initial=0.0) > 0
     matrices = np.flatnonzero(moving & (changes.dims >= 2))
     return matrices if len(matrices) >= FEWEST_TENSORS else np.flatnonzero(moving)
+
+
+def _excess(own: Floats, beside: Floats) -> Floats:
+    """+inf for a tensor that moved in this interval alone, -inf for one that did not move, or not in one beside it."""
+    above = np.full(own.shape, -np.inf)
+    before, here, after = beside[:-2], own[1:-1], beside[2:]
+    known = np.isfinite(before) & np.isfinite(here) & np.isfinite(after)
+    over = np.where(known, np.where(known, here, 0) - np.where(known, before + after, 0) / 2, np.nan)
+    above[1:-1] = np.where(known, over - _median(over), -np.inf)
+    above[1:-1][np.isfinite(here) & np.isneginf(before) & np.isneginf(after)] = np.inf
+    return above
+
+
+def _median(logs: Floats) -> Floats:
+    """[R, 1] over the tensors of which it can be said; 0 where there is none."""
+    seen = [row[np.isfinite(row)] for row in logs]
+    return np.array([[np.median(row) if row.size else 0.0] for row in seen])
+
+
+def _spread(excess: Floats) -> Floats:
+    """[T] 1.4826 x the median absolute deviation of each column."""
+    found = np.zeros(excess.shape[1])
+    for place, column in enumerate(excess.T):
+        values = column[np.isfinite(column)]
+        found[place] = 1.4826 * float(np.median(np.abs(values - np.median(values)))) if values.size else 0.0
+    return found
+
+
+def _above_both(own: Floats) -> Floats:
+    """own_i - max(own_(i-1), own_(i+1)); -inf where one of the three is unknown."""
+    above = np.full(own.shape, -np.inf)
+    known = np.isfinite(own)
+    here, higher = np.where(known, own, 0.0)[1:-1], np.maximum(own[:-2], own[2:])
+    whole = known[1:-1] & known[:-2] & known[2:]
+    above[1:-1] = np.where(whole, here - np.where(whole, higher, 0.0), -np.inf)
+    return above
 
 
 def _level(logs: Floats) -> Floats:
@@ -92,23 +124,6 @@ def _median_of_others(values: Floats) -> Floats:
     ordered = values[order]
     picked = [ordered[np.minimum(place + (place >= rank), known - 1)] for place in (low, high)]
     return np.where(others > 0, (picked[0] + picked[1]) / 2, 0.0)
-
-
-def _excess(own: Floats, beside: Floats) -> Floats:
-    above = np.full(own.shape, -np.inf)
-    higher = np.maximum(beside[:-2], beside[2:])
-    above[1:-1] = _less(own[1:-1], higher)
-    for end, near, far in ((0, 1, 2), (-1, -2, -3)):
-        with np.errstate(invalid="ignore"):
-            trend = 2 * beside[near] - beside[far]
-        above[end] = _less(own[end], np.where(np.isfinite(trend), np.maximum(beside[near], trend), np.inf))
-    return above
-
-
-def _less(own: Floats, beside: Floats) -> Floats:
-    """own - beside, -inf where the tensor did not move."""
-    still = ~np.isfinite(own)
-    return np.where(still, -np.inf, np.where(still, 0.0, own) - beside)
 
 
 def _scatter(own: Floats) -> Floats:

@@ -25,18 +25,10 @@ def found(moved: np.ndarray, **given: object) -> list[tuple[int, int]]:
 def slow(moved: np.ndarray) -> np.ndarray:
     """The excess by its definition, cell by cell."""
     logs = np.log(moved)
-    level = np.array([[np.median(np.delete(row, t)) for t in range(len(row))] for row in logs])
-    e, last = logs - level, len(logs) - 1
-    excess = np.zeros_like(e)
-    for i in range(len(e)):
-        for t in range(e.shape[1]):
-            if i == 0:
-                beside = max(e[1, t], 2 * e[1, t] - e[2, t])
-            elif i == last:
-                beside = max(e[last - 1, t], 2 * e[last - 1, t] - e[last - 2, t])
-            else:
-                beside = max(e[i - 1, t], e[i + 1, t])
-            excess[i, t] = e[i, t] - beside
+    excess = np.full(logs.shape, -np.inf)
+    for i in range(1, len(logs) - 1):
+        over = [logs[i, t] - (logs[i - 1, t] + logs[i + 1, t]) / 2 for t in range(logs.shape[1])]
+        excess[i] = np.array(over) - np.median(over)
     return excess
 
 
@@ -47,13 +39,20 @@ def test_the_excess_is_that_of_the_definition() -> None:
     np.testing.assert_allclose(jumps.excess, slow(moved), atol=1e-12)
 
 
-@pytest.mark.parametrize("row", [0, 4, 11])
+@pytest.mark.parametrize("row", [1, 4, 10])
 def test_a_planted_jump_is_found_where_it_is_and_nowhere_else(row: int) -> None:
     moved = noisy()
     moved[row, 2] *= 4
     assert found(moved) == [(row, 2)]
     jumps = jumps_of(changes(moved, np.full(moved.shape, 10.0)))
     assert jumps is not None and jumps.intervals.tolist() == [row]
+
+
+@pytest.mark.parametrize("row", [0, 11])
+def test_an_end_of_the_history_has_no_two_neighbours(row: int) -> None:
+    moved = noisy()
+    moved[row, 2] *= 4
+    assert found(moved) == []
 
 
 def test_no_schedule_restart_or_resumed_run_is_a_jump() -> None:
@@ -67,14 +66,14 @@ def test_no_schedule_restart_or_resumed_run_is_a_jump() -> None:
     assert found(stepped) == []
 
 
-def test_a_tensor_that_scatters_widely_by_itself_rarely_reads_as_a_jump() -> None:
+def test_a_tensor_that_scatters_widely_by_itself_reads_as_a_jump_in_a_fifth_of_histories_at_most() -> None:
     draw = np.random.default_rng(3)
     seen = []
     for seed in range(40):
         moved = noisy(seed, intervals=30)
         moved[:, 1] *= np.exp(draw.normal(0, 1.0, 30))
         seen.append(bool(found(moved)))
-    assert sum(seen) <= 3
+    assert sum(seen) <= 8
 
 
 def test_a_tensor_that_moves_in_one_interval_alone_jumped_and_one_that_begins_to_move_has_not() -> None:
@@ -106,7 +105,7 @@ def test_what_rounding_may_explain_is_no_jump_and_hides_none_beside_it() -> None
     rounding[:, 0] = 0.01
     assert found(moved, resolution=rounding) == []  # 2 resolutions are not decidable
     moved[5, 0] = 0.05
-    assert found(moved, resolution=rounding) == []  # above 3 x .01 in neighbours that are not decidable, by less than 2
+    assert found(moved, resolution=rounding) == []  # above 3 x .01 in neighbours that are not decidable, by less than e
     moved[5, 0] = 0.5
     assert found(moved, resolution=rounding) == [(5, 0)]
 
@@ -127,4 +126,4 @@ def test_vectors_join_where_matrices_are_few() -> None:
     assert jumps[0] is not None and not jumps[0].found.any()  # the vector is not among the matrices
     assert jumps[1] is not None and jumps[1].places.tolist() == [0, 1, 2, 3, 4]
     assert jumps[1].intervals.tolist() == [4]
-    assert FACTOR == 2
+    assert pytest.approx(np.e) == FACTOR
