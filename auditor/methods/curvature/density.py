@@ -5,37 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from auditor.methods.curvature.found import Density
 from auditor.methods.curvature.lanczos import ROUNDING, Operator, Pairs
-from auditor.methods.curvature.vectors import Floats, dots, drawn, norm, orthogonalize
-
-
-@dataclass(frozen=True)
-class Density:
-    """A spectral density as point masses: nodes [s] and their weights [s], which sum to 1."""
-
-    nodes: Floats
-    weights: Floats
-
-    def below(self, bound: float) -> float:
-        """The mass below a bound."""
-        return float(self.weights[self.nodes < bound].sum())
-
-    def quantile(self, share: float) -> float:
-        """The smallest node with at least this share of the mass at or below it."""
-        order = np.argsort(self.nodes)
-        reached = np.cumsum(self.weights[order]) >= share * self.weights.sum() - 1e-12
-        return float(self.nodes[order][np.argmax(reached)])
-
-    def curve(self, points: Floats, width: float) -> Floats:
-        """Smoothed by a Gaussian of standard deviation `width`."""
-        away = (points[:, None] - self.nodes) / width
-        bells: Floats = np.exp(-0.5 * away**2) @ self.weights
-        return bells / (width * np.sqrt(2 * np.pi))
+from auditor.methods.curvature.vectors import dots, drawn, norm, orthogonalize
 
 
 @dataclass(frozen=True)
 class Probed:
-    """One probe: its unbiased estimate of the trace, and its own density of what the basis leaves (sum of weights 1)."""
+    """One probe: its unbiased estimate of the trace, and its density (weights sum to 1) of what the basis leaves."""
 
     trace: float
     rest: Density

@@ -7,10 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from auditor.methods.curvature.found import SPARE
 from auditor.methods.curvature.vectors import Floats, dots, norm, orthogonalize, turn
-
-SPARE = 10
-"""Rows of the basis beyond the wanted pairs: enough that most runs end before the first restart."""
 
 FLOOR = 1e-2
 """A pair's residual is measured against its own eigenvalue, or this share of the largest if that is more."""

@@ -21,7 +21,7 @@ A fixed number, since what memory happens to be free would change how long, but 
 
 @dataclass(frozen=True)
 class Part:
-    """One batch. outputs: a fresh forward, with gradients. loss: of the outputs, the mean over `units` rows or tokens."""
+    """One batch. outputs: a fresh forward. loss: of the outputs, the mean over `units` rows or tokens."""
 
     outputs: Callable[[], Tensor]
     loss: Callable[[Tensor], Tensor]
@@ -57,9 +57,7 @@ def gauss_newton(part: Part, weights: Weights) -> Push:
     """
     outputs = part.outputs()
     dummy = torch.zeros_like(outputs, requires_grad=True)
-    pulled = weights.gradients(
-        torch.autograd.grad(outputs, weights.flat, dummy, create_graph=True, allow_unused=True)
-    )
+    pulled = weights.gradients(torch.autograd.grad(outputs, weights.flat, dummy, create_graph=True, allow_unused=True))
     held = [place for place, each in enumerate(pulled) if each is not None]
     bent = [each for each in pulled if each is not None]
     leaf = outputs.detach().requires_grad_(True)

@@ -1,5 +1,7 @@
 """Long float32 vectors: dot products whose sums do not lose what they add."""
 
+import math
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -14,14 +16,14 @@ CHUNK = 1 << 14
 def dots(rows: Tensor, vector: Tensor) -> Floats:
     """rows [j, n] . vector [n] -> float64 [j], in float32 within chunks and in float64 over them."""
     sums = torch.empty(-(-rows.shape[1] // CHUNK), rows.shape[0], device=rows.device)
-    for total, piece, part in zip(sums, rows.split(CHUNK, dim=1), vector.split(CHUNK), strict=True):
+    for total, piece, part in zip(sums, torch.split(rows, CHUNK, 1), torch.split(vector, CHUNK), strict=True):
         torch.mv(piece, part, out=total)
     return sums.sum(dim=0, dtype=torch.float64).cpu().numpy()
 
 
 def norm(vector: Tensor) -> float:
     """The length of a vector."""
-    return float(dots(vector[None], vector)[0]) ** 0.5
+    return math.sqrt(dots(vector[None], vector)[0])
 
 
 def subtract(vector: Tensor, rows: Tensor, amounts: Floats) -> None:
@@ -45,7 +47,7 @@ def orthogonalize(vector: Tensor, rows: Tensor) -> Floats:
 def turn(rows: Tensor, turned: Floats) -> None:
     """rows [m, n] become turned [p, m] @ rows in their first p rows, in place, a chunk of columns at a time."""
     kept = torch.as_tensor(turned, dtype=rows.dtype, device=rows.device)
-    for piece in rows.split(1 << 16, dim=1):
+    for piece in torch.split(rows, 1 << 16, 1):
         piece[: len(kept)] = kept @ piece
 
 

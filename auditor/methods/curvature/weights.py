@@ -15,7 +15,7 @@ from auditor.errors import NotApplicable
 
 @dataclass(frozen=True)
 class Weights:
-    """Parameters in the order of the flat vector. tensors: the parameters that are one tensor (tied), tensor by tensor."""
+    """Parameters in the order of the flat vector. tensors: the parameters of each tensor, several where it is tied."""
 
     names: tuple[str, ...]
     tensors: tuple[tuple[nn.Parameter, ...], ...]
@@ -42,7 +42,7 @@ class Weights:
 
     def split(self, vector: Tensor) -> list[Tensor]:
         """Views of a flat vector in the shapes of the parameters, one a tensor."""
-        parts = vector.split(self.sizes)
+        parts = torch.split(vector, self.sizes)
         return [part.view(tied[0].shape) for part, tied in zip(parts, self.tensors, strict=True)]
 
     def gradients(self, found: Sequence[Tensor | None]) -> list[Tensor | None]:
@@ -89,7 +89,7 @@ def asked(module: nn.Module, weights: Weights) -> Iterator[None]:
             parameter.requires_grad_(False)
         for parameter in weights.flat:
             parameter.requires_grad_(True)
-        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), torch.backends.cudnn.flags(enabled=True):
+        with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
             yield
     finally:
         for part, mode in modes.items():
