@@ -1,0 +1,111 @@
+"""How is the curvature of the loss distributed over all directions?"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from auditor.artifacts.curvature import (
+    Curvature,
+    Layers,
+    Matrix,
+    Probes,
+    Rows,
+    Top,
+    curvature_of,
+    without_curvature,
+)
+from auditor.blocks import Line, Lines
+from auditor.check import About, Check, Pillar
+from auditor.evidence import Evidence, Metric
+from auditor.needs import Need
+from auditor.subject import Subject
+
+POINTS, WIDTH = 400, 0.01
+
+
+class Spectrum(Check):
+    """How is the curvature of the loss distributed over all directions?
+
+    Figure: the spectral density.
+    """
+
+    pillar: ClassVar[Pillar] = "optimizability"
+    about: ClassVar[About] = About(
+        title="Spectrum of the curvature",
+        question="How is the curvature of the loss distributed over all directions of the weights?",
+        formula="density(x) = 1/n sum_i delta(x - lambda_i), lambda_i the n eigenvalues of the second derivatives of "
+        "the mean loss",
+        method="Stochastic Lanczos quadrature: from each random probe, without its part in the basis that found the "
+        "outermost eigenvalues, 32 products give a small matrix whose eigenvalues and first entries are nodes and "
+        "weights of the density; their mean is joined with the eigenvalues of the basis. Ten probes, and two from "
+        "20,000 parameters on, where one hardly differs from another. Below 2,000 parameters all eigenvalues are "
+        "computed. The same run serves optimizability.sharpness.",
+        reading="A trained network shows a tall peak at zero (directions in which nothing changes) and a few large "
+        "eigenvalues far to the right, often about as many as there are classes. Mass to the left of zero means "
+        "that the weights are not at a minimum. The curve is drawn on a logarithmic axis: most of the mass is in the "
+        "peak.",
+        limits="The curve is smoothed by a Gaussian of 1% of the range, so its width near zero is not that of the "
+        "peak. Single eigenvalues inside the bulk are not resolved. Like the top eigenvalue, the spectrum changes "
+        "with the scale of the weights and belongs to the declared rows.",
+        citation="Golub and Welsch, Mathematics of Computation 23 (1969). Ghorbani, Krishnan and Xiao, An "
+        "investigation into neural net optimization via Hessian eigenvalue density, ICML 2019. Papyan, Measurements "
+        "of three-level hierarchical structure in the outliers in the spectrum of deepnet Hessians, ICML 2019.",
+    )
+    metrics: ClassVar[tuple[Metric, ...]] = (
+        Metric(
+            name="trace_relative_se", better="down",
+            doc="Standard error of the trace over its size: how well the probes agree; 0 where it is exact.",
+            what_to_try="Take more probes: four times as many halve it.",
+        ),
+        Metric(
+            name="bulk_width", better="down", thresholdable=False,
+            doc="Width of the middle 90% of the density, without the listed eigenvalues, over the largest eigenvalue.",
+        ),
+        Metric(
+            name="outliers", unit="eigenvalues", thresholdable=False,
+            doc="How many of the `top` eigenvalues lie more than five standard deviations of the rest above its mean.",
+        ),
+    )  # fmt: skip
+
+    rows: Rows = 128
+    matrix: Matrix = "hessian"
+    layers: Layers = ()
+    top: Top = 5
+    probes: Probes = 10
+
+    def applies(self, subject: Subject) -> str | None:
+        """Models with a loss on their data."""
+        return without_curvature(subject)
+
+    def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
+        """One run, shared with optimizability.sharpness."""
+        return {"curvature": curvature_of(subject, self.rows, self.matrix, self.layers, self.top, self.probes)}
+
+    def measure(self, *, curvature: Curvature) -> Evidence:
+        """How sure the trace is, and the shape of the density."""
+        found = curvature.found
+        error, width, outliers = found.trace_relative_se(), found.bulk_width(), found.outliers()
+        named = {"trace_relative_se": error, "bulk_width": width, "outliers": outliers}
+        missing = tuple(f"{name} is not told: there is nothing to divide by." for name, value in named.items()
+                        if value is None)  # fmt: skip
+        measured = tuple(
+            self.exact(name, float(value), n=len(found.traces) if name == "trace_relative_se" else 1)
+            for name, value in named.items()
+            if value is not None
+        )
+        return Evidence(measurements=measured, blocks=self._density(curvature), notes=(*curvature.notes(), *missing))
+
+    def _density(self, curvature: Curvature) -> tuple[Lines, ...]:
+        import numpy as np
+
+        density, size = curvature.found.density, curvature.found.size
+        low, high = float(density.nodes.min()), float(density.nodes.max())
+        spread = high - low
+        if spread <= 0:
+            return ()
+        points = np.linspace(low - 0.03 * spread, high + 0.03 * spread, POINTS)
+        heights = density.curve(points, WIDTH * spread)
+        floor = 1e-2 / (size * WIDTH * spread)  # a hundredth of one eigenvalue's own peak
+        line = Line(label="density", x=tuple(points.tolist()), y=tuple(np.maximum(heights, floor).tolist()))
+        return (Lines(title="Spectral density", x_label="eigenvalue", y_label="density", y_log=True, lines=(line,),
+                      reading="How the eigenvalues are distributed, on a logarithmic axis. Each bump far from the peak "
+                      "at zero is one eigenvalue or a few.", marks=((0.0, "0"),)),)  # fmt: skip

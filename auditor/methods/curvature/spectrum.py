@@ -1,0 +1,81 @@
+"""Everything of one curvature: eigenpairs, trace, density and batches from one Lanczos run, or from the full matrix."""
+
+import numpy as np
+import torch
+
+from auditor.methods.curvature.density import assembled, probe
+from auditor.methods.curvature.found import FULL, Density, Floats, Settings, Spectrum
+from auditor.methods.curvature.lanczos import Operator, Pairs, Wanted, lanczos
+from auditor.methods.curvature.products import Products
+
+WORKING = 4
+"""Vectors of the length of the parameters beyond the basis: two of the recurrence, a product and its sum."""
+
+BATCH_TOLERANCE, BATCH_PRODUCTS = 3e-2, 30
+"""Of one batch alone; the error of an eigenvalue is the square of its residual over the gap, so well below 1%."""
+
+
+def spectrum(operator: Products, settings: Settings, seed: int) -> Spectrum:
+    """The spectrum of a curvature; all randomness comes from `seed`."""
+    generator = torch.Generator().manual_seed(seed)
+    if operator.size < FULL:
+        return _full(operator, wanted_of(settings, operator.size), generator)
+    wanted = wanted_of(settings, operator.size)
+    pairs = lanczos(operator, wanted, generator)
+    deep = settings.deep(operator.size)
+    probes = [probe(operator, pairs, generator, settings.depth if at < deep else 1) for at in range(settings.probes)]
+    density = assembled(pairs, probes[:deep], operator.size)
+    return Spectrum(
+        operator.size, wanted.top, pairs.values, pairs.residuals, pairs.errors, pairs.converged,
+        traces=np.array([each.trace for each in probes]), density=density,
+        alone=_alone(operator, generator, pairs.basis[0]), products=operator.count,
+        vectors=len(pairs.basis) + WORKING, graph_bytes=operator.graph_bytes, rebuilt=operator.rebuilt, full=False,
+        missed=_missed(pairs, density, wanted),
+    )  # fmt: skip
+
+
+def wanted_of(settings: Settings, size: int) -> Wanted:
+    """The eigenpairs of the settings, no more than the matrix has."""
+    return Wanted(settings.top, settings.bottom, settings.tolerance, settings.most).within(size)
+
+
+def full_matrix(operator: Operator) -> Floats:
+    """The matrix, column by column, by products with unit vectors; float64 [n, n], as it came (not symmetrized)."""
+    unit = torch.zeros(operator.size, device=operator.device)
+    columns = np.empty((operator.size, operator.size))
+    for place in range(operator.size):
+        unit[place] = 1.0
+        columns[place] = operator(unit).double().cpu().numpy()
+        unit[place] = 0.0
+    return columns
+
+
+def _full(operator: Products, wanted: Wanted, generator: torch.Generator) -> Spectrum:
+    """Everything exact; the residual is what rounding left unsymmetric, a bound on what it can move an eigenvalue."""
+    matrix = full_matrix(operator)
+    values, vectors = np.linalg.eigh((matrix + matrix.T) / 2)
+    order = wanted.order(operator.size)[: wanted.pairs]
+    residuals = np.full(wanted.pairs, float(np.linalg.norm(matrix - matrix.T)) / 2)
+    shares = np.full(operator.size, 1 / operator.size)
+    first = torch.as_tensor(vectors[:, -1].copy(), dtype=torch.float32, device=operator.device)
+    return Spectrum(
+        operator.size, wanted.top, values[order], residuals, residuals / wanted.scale(values)[order], converged=True,
+        traces=np.array([values.sum()]), density=Density(np.append(values[order], np.delete(values, order)), shares),
+        alone=_alone(operator, generator, first), products=operator.count,
+        vectors=2 * operator.size, graph_bytes=operator.graph_bytes, rebuilt=operator.rebuilt, full=True,
+    )  # fmt: skip
+
+
+def _alone(operator: Products, generator: torch.Generator, start: torch.Tensor) -> Floats:
+    """The largest eigenvalue of each batch, from the mean's own eigenvector on; nothing where there is one batch."""
+    if len(operator.parts) < 2:
+        return np.zeros(0)
+    wanted = Wanted(1, tolerance=BATCH_TOLERANCE, most=BATCH_PRODUCTS)
+    each = (lanczos(operator.alone(place), wanted, generator, start) for place in range(len(operator.parts)))
+    return np.array([pairs.values[0] for pairs in each])
+
+
+def _missed(pairs: Pairs, density: Density, wanted: Wanted) -> float | None:
+    """The largest node of the probes, if it lies clearly above the smallest of the top eigenvalues."""
+    least, seen = pairs.values[wanted.top - 1], float(density.nodes[len(pairs.basis) :].max(initial=-np.inf))
+    return seen if pairs.converged and seen > least + 10 * wanted.tolerance * abs(least) else None
