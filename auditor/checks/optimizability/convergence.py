@@ -58,9 +58,10 @@ class Convergence(Check):
             "seeds. A validation loss that turns upward while the training loss still falls is overfitting."
         ),
         limits=(
-            "The numbers belong to this model with this recipe and this number of steps; another learning rate may "
-            "change them all. Steps are known only to the spacing of the records. The lowest loss is that of the run, "
-            "not of the task: a run that learns little reaches 90% of its own drop early, so read the final loss too."
+            "The numbers belong to this model and recipe; another learning rate may change them all. Steps are known "
+            "only to the spacing of the records. The lowest loss is that of the run: one that learns little reaches "
+            "90% of its own drop early, so read the final loss too. Losses are in nats; of a regression they are mean "
+            "squared errors, of a language model means over tokens."
         ),
         citation="Kaplan & Meier, Nonparametric Estimation from Incomplete Observations, Journal of the American "
         "Statistical Association 53 (1958), for runs that do not get there.",
@@ -121,9 +122,8 @@ class Convergence(Check):
 
         losses = {SAID[side]: [(run.record_steps, eval_curve(run, side)) for run in runs] for side in SIDES}
         loss = seed_curves("Loss over the fine-tune", "loss", losses, "Losses are taken in evaluation mode.")
-        right = [(run.record_steps, shares) for run in runs if (shares := run.accuracy()) is not None]
+        right = {SAID["validation"]: [(one.record_steps, p) for one in runs if (p := one.accuracy()) is not None]}
         said = f"Share of {runs[0].validation_rows} validation examples that were answered rightly."
-        title, shown = "Accuracy over the fine-tune", {SAID["validation"]: right}
-        accuracy = [seed_curves(title, "accuracy", shown, said)] if right else []
+        accuracy = [seed_curves("Accuracy over the fine-tune", "accuracy", right, said)] if any(right.values()) else []
         times = () if self.target is None else (waiting(runs, self.target, SAID),)
         return (loss, *accuracy, *times, seed_table(runs))

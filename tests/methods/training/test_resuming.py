@@ -42,7 +42,8 @@ def net() -> torch.nn.Module:
         return torch.nn.Sequential(
             torch.nn.Linear(6, 400),
             torch.nn.ReLU(),
-            torch.nn.Linear(400, 8),
+            torch.nn.Linear(400, 600),
+            torch.nn.Linear(600, 8),
             torch.nn.BatchNorm1d(8),
             torch.nn.ReLU(),
             torch.nn.Dropout(0.5),
