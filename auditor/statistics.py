@@ -227,6 +227,23 @@ def paired(a: "ArrayLike", b: "ArrayLike") -> tuple[float, float, int]:
     return moments(first - second)
 
 
+def unpaired(a: "ArrayLike", b: "ArrayLike") -> tuple[float, float, int]:
+    """Moments of mean(a) - mean(b) of two independent columns: sd / sqrt(n) is Welch's standard error.
+
+    n - 1 is the Welch-Satterthwaite number of degrees of freedom, rounded down. A column of one value is taken as
+    known: it adds no error. Welch, Biometrika 34 (1947).
+
+    >>> unpaired([1.0, 2.0, 3.0], [2.0])
+    (0.0, 1.0, 3)
+    """
+    first, second = moments(a), moments(b)
+    parts = [(sd**2 / n, n - 1) for _, sd, n in (first, second)]
+    error = sum(part for part, _ in parts)
+    below = sum(part**2 / freedom for part, freedom in parts if freedom)
+    n = 1 + int(error**2 / below + 1e-9) if below else max(first[2], second[2])
+    return first[0] - second[0], sqrt(error * n), n
+
+
 def stratified_bootstrap(
     estimate: "Estimate", strata: "ArrayLike", seed: int, replicates: int = REPLICATES, centre: float | None = None
 ) -> tuple[float, ...]:
