@@ -71,10 +71,15 @@ def calibrate(preset: str, folder: Path, cache: Path, only: str = "") -> dict[st
 
 def of_histories(preset: str, folder: Path, cache: Path, known: dict[str, Any]) -> dict[str, Any]:
     """What is known, with what healthy histories measure of traceability."""
-    names, metrics = _measured(healthy_histories(preset), folder / preset, cache, lambda member: "traceability")
+    names, metrics = _measured(healthy_histories(preset), folder / preset, cache, lambda member: _tracing(member.spec))
     kept = {metric: value for metric, value in known["metrics"].items() if metric not in metrics}
     told = {"histories": names, "histories_command": f"{COMMAND} {preset} --histories"}
     return {**{key: value for key, value in known.items() if key != "metrics"}, **told, "metrics": {**kept, **metrics}}
+
+
+def _tracing(spec: Path) -> str:
+    """The checks of traceability that can fail this audit."""
+    return " or ".join(word for word in deciding(spec).split(" or ") if word.startswith("traceability."))
 
 
 def _measured(

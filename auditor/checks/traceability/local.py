@@ -27,28 +27,30 @@ class LocalChanges(Check):
         title="Layer by layer",
         question="Did every layer that should learn move, and did any layer change in a way that training does not "
         "explain?",
-        formula="excess of a tensor in interval i = e_i - max(e_(i-1), e_(i+1)), e = log norm(change) - median over "
-        "the tensors;  jump: excess > max(log 2, 4 x the tensor's own scatter)",
+        formula="x_i = r_i - (r_(i-1) + r_(i+1)) / 2, r = log(norm(change) / norm(before));  excess = x_i - its "
+        "median over the tensors;  jump: excess > max(1, 3 x its scatter in the tensor)",
         method="Matrices (tensors of two or more dimensions) count one each, whatever their size. A frozen one has a "
-        "change of exactly 0 in every interval and is not named by `frozen`; where adapters (LoRA and its kin, known "
-        "by their names) are in the history and move, the matrices that stand still beside them are frozen by the "
-        "method, and a note counts them. Tensors stored too coarsely (bfloat16) to say whether they moved are not "
-        "judged. For jumps each tensor is compared with the others in the same interval, which takes the learning "
-        "rate, restarts and resumed runs out, and then with itself in both intervals beside it: what is left is a "
-        "change of that tensor in that interval alone. A smaller excess (log 1.2) counts too where fewer elements than "
-        "usual carry the change, as when one neuron is zeroed: sqrt(size) norm(change) / l1(change) stands out by .15 "
-        "and 4 scatters. The count is of intervals. The interval in which a run was "
-        "`resumed` and those of unusual length are left out. A tensor has exploded if it is not finite at some "
-        "record, or if its root mean square grew beyond 100 times the larger of its own and the median matrix's at "
-        "the start, so that what starts at zero may grow. Fine-tunes of several seeds give means over them.",
-        reading="Healthy runs measure 0 of all three (of 120 small trainings of four kinds of networks two had a "
-        "jump). A frozen layer that no one meant to freeze has lost its gradient or was left out of the optimizer. A "
+        "change of exactly 0 in every interval and is not named by `frozen`; where adapters (LoRA and its "
+        "kin, known by their names) are in the history and move, the matrices that stand still beside them "
+        "are frozen by the method, and a note counts them. Tensors stored too coarsely (bfloat16) to say "
+        "whether they moved are not judged. For jumps each tensor is compared with itself in both intervals "
+        "beside it, and then with the other tensors in the same interval, which takes the learning rate, "
+        "restarts and resumed runs out: what is left is a change of that tensor in that interval alone. A "
+        "smaller excess (log 1.2) counts too where fewer elements than usual carry the change, as when one "
+        "neuron is zeroed: norm(change) / l1(change) stands out by a factor of 1.3 and 4 scatters. The count "
+        "is of intervals. The interval in which a run was `resumed` and those of unusual length are left out. "
+        "A tensor has exploded if it is not finite at some record, or if its root mean square grew beyond 100 "
+        "times the larger of its own and the median matrix's at the start, so that what starts at zero may "
+        "grow. Fine-tunes of several seeds give means over them.",
+        reading="Healthy runs measure 0 of all three (89 small trainings of four kinds of networks: no jump). A "
+        "frozen layer that no one meant to freeze has lost its gradient or was left out of the optimizer. A "
         "jump in one layer alone is the trace of an edit between two checkpoints: ask who made it.",
-        limits="An edit smaller than what training itself did in that interval is not seen: edits that made the change "
-        "more than five times as large were seen in 99 of 100 cases, three to five times in 90, two to three times in "
-        "65, and a zeroed neuron from twice the change in 98. An edit of all layers at once looks like a step of the "
-        "learning rate. Fewer than 6 even intervals or 3 tensors that move: not measured. Tensors that appear or "
-        "vanish between checkpoints are reported by change_rate, and not judged.",
+        limits="An edit smaller than what training itself did in that interval is not seen: of 41 edits by hand (a "
+        "neuron zeroed, a layer scaled by 1.3, noise of 30%) 39 were. The first and the last interval have "
+        "one neighbour and are not judged. A tensor that scatters widely by itself may read as a jump. An "
+        "edit of all layers at once looks like a step of the learning rate. Fewer than 6 even intervals or 3 "
+        "tensors that move: not measured. Tensors that appear or vanish between checkpoints are reported by "
+        "change_rate, and not judged.",
         citation="The level of intervals and tensors is taken out as in Tukey's median polish, Exploratory Data "
         "Analysis (1977).",
     )
@@ -61,8 +63,8 @@ class LocalChanges(Check):
         ),
         Metric(
             name="unexplained_jumps", better="down", interval="t", resampling="seed",
-            doc="Intervals in which some tensor moved at least twice as far as in both intervals beside it, measured "
-            "against the other tensors.",
+            doc="Intervals in which some tensor moved e times as fast as in both intervals beside it, or few of its "
+            "elements moved alone, measured against the other tensors.",
             what_to_try="Ask what happened to the named tensor between the two records, or declare where the run was "
             "resumed: `with: {resumed: [...]}`.",
         ),
