@@ -70,10 +70,11 @@ def _tensors(kin: Kin) -> Table:
     ordered = sorted(kept, key=lambda pair: (not pair.unexplained, pair.state in ("changed", "rounded"), -_moved(pair)))
     return Table(
         title=f"Tensors that are not as in {kin.other}",
-        columns=("tensor", "state", "correlation", "relative change", "stable rank", "rank", "sha256", "parent's"),
+        columns=("tensor", "state", "correlation", "moved", "stable rank", "rank", "sha256, own / parent's"),
         rows=tuple(_row(pair) for pair in ordered[:MAX_ROWS]), more=max(0, len(ordered) - MAX_ROWS),
         reading="Unexplained tensors stand first, marked with (!), then those of another shape, then those that "
-        "changed most. The rank is that of the change; empty where it is full or cannot be told from rounding.",
+        "changed most: moved is norm(change) / norm(parent's), and the ranks are those of the change, empty where one "
+        "is full or cannot be told from rounding.",
     )  # fmt: skip
 
 
@@ -83,7 +84,7 @@ def _row(pair: Pair) -> tuple[Cell, ...]:
     numbers = tuple(value if isfinite(value) else None for value in (pair.correlation, pair.relative, pair.stable_rank))
     full = pair.shape and pair.rank >= min(pair.shape[0], pair.size // max(1, pair.shape[0]))
     rank = pair.rank if pair.rank >= 0 and not full else None
-    return (pair.name, state, *numbers, rank, pair.digest[:12] or None, pair.before_digest[:12] or None)
+    return (pair.name, state, *numbers, rank, f"{pair.digest[:8] or '–'} / {pair.before_digest[:8] or '–'}")
 
 
 def _moved(pair: Pair) -> float:

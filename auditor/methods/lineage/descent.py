@@ -72,12 +72,17 @@ def _largest(spectra: dict[str, Floats], found: list[Pair], count: int) -> dict[
 
 
 def _tied(pairs: list[Pair], digests: list[str], flat: list[bool]) -> list[Pair]:
-    """Pairs whose bytes another pair holds too name that one; the one that has a counterpart stands for them."""
+    """Pairs whose bytes another pair holds too name that one; the one that has a counterpart stands for them.
+
+    A vector that has a counterpart stands for itself: two biases whose branches are added learn the same bits.
+    """
     holder: dict[str, Pair] = {}
     for pair, held, still in zip(pairs, digests, flat, strict=True):
         if not still and (held not in holder or (holder[held].state == "added" and pair.state != "added")):
             holder[held] = pair
-    names = [holder[held].name if held in holder else pair.name for pair, held in zip(pairs, digests, strict=True)]
+    joined = [held in holder and (len(pair.shape) >= 2 or pair.state == "added")
+              for pair, held in zip(pairs, digests, strict=True)]  # fmt: skip
+    names = [holder[held].name if own else pair.name for pair, held, own in zip(pairs, digests, joined, strict=True)]
     return [replace(pair, tied=name if name != pair.name else "") for pair, name in zip(pairs, names, strict=True)]
 
 
