@@ -34,7 +34,7 @@ def seen(module: nn.Module, forward: Forward, batches: Iterable[tuple[Any, Tenso
             each.requires_grad_(True)
         for inputs, labels in batches:
             logits = forward(inputs)
-            loss = _loss(logits, labels, task)
+            loss = summed_loss(logits, labels, task)
             found = torch.autograd.grad(loss, list(parameters.values()), allow_unused=True)
             for sum_, gradient in zip(sums, found, strict=True):
                 if gradient is not None:
@@ -50,7 +50,7 @@ def seen(module: nn.Module, forward: Forward, batches: Iterable[tuple[Any, Tenso
     return Seen(total / rows, right / rows if task == "classification" else None, norms)
 
 
-def _loss(logits: Tensor, labels: Tensor, task: str) -> Tensor:
+def summed_loss(logits: Tensor, labels: Tensor, task: str) -> Tensor:
     """The sum over the batch: cross-entropy in nats, or squared error."""
     if task == "classification":
         return nn.functional.cross_entropy(logits, labels, reduction="sum")

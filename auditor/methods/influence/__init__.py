@@ -1,0 +1,1 @@
+"""Which training examples move which decisions, by the gradients along a history."""
