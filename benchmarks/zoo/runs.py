@@ -1,6 +1,7 @@
 """Recorded training: healthy recipes drawn from a seed, a run that leaves checkpoints, and what may happen to it."""
 
 import math
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -109,6 +110,8 @@ def follow(
     each step."""
     generator = torch.Generator().manual_seed(seed)
     optimizer, order, loss = optimizer_of(model, given), torch.zeros(0, dtype=torch.long), torch.zeros(())
+    if folder is not None:
+        shutil.rmtree(folder, ignore_errors=True)  # of a run that did not learn
     keep(model, folder, 0)
     model.train()
     for step in range(given.steps):

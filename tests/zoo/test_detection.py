@@ -14,6 +14,9 @@ CAUGHT_BY = {
     "over_confidence": "calibration.calibration_slope",
     "never_predicted": "performance.never_predicted",
     "dead_layer": "feature_maps.worst_layer_dead_share",
+    "frozen_layer": "local.frozen_share",
+    "swapped_checkpoints": "learning_phases.order_inversions",
+    "claimed_parent": "lineage.parent_correlation",
 }
 
 
