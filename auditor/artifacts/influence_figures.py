@@ -106,6 +106,6 @@ def _curve(found: Influences) -> Lines:
     return Lines(
         title="How few examples carry the self-influence",
         reading="The share of all self-influence that the strongest examples hold together. A curve that rises steeply "
-        "at once: a few examples are learned by heart.",
+        "at once: few examples still move the model, hard or mislabelled ones.",
         x_label="strongest training examples", y_label="share of self-influence", lines=(line, even),
     )  # fmt: skip

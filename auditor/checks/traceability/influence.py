@@ -37,15 +37,17 @@ class Influence(Check):
         "(fewer, if fewer are above 0) have its own, true label. A linear layer's gradients are outer products and "
         "never made; those of other layers are made, as many at a time as 67 million numbers hold. The layer is named "
         "in the notes. Where learning rates are not known every stage has the same weight.",
-        reading="Look at the table first: the most self-influential examples are learned by heart, and wrong labels "
-        "are among them far above their share. A high Gini coefficient says that a few examples carry most. A "
-        "proponent of another class than the example's shows what a wrong decision was learned from.",
-        limits="The last layer alone sees what an example is taken for, less what it looks like: proponents are near "
-        "in the features that enter it. Its proponents nearly always have the class that is predicted, so "
-        "proponents_same_class is low where the model errs or where the labels contradict its features. Only the "
-        "first rows of each data set are looked at: the strongest proponent of all may not be among them. A few "
-        "stages stand for all steps. Momentum, adaptive rates and augmentation are not in the formula. Hard and rare "
-        "examples act on themselves as wrong labels do.",
+        reading="Look at the table first: wrong labels are among the most self-influential examples far above their "
+        "share (of 300 with one in ten labels wrong, 22 to 26 of the first 30 were wrong). A high Gini coefficient "
+        "says that few examples still move the model: those at the border of classes, those learned by heart, and "
+        "wrong labels; it does not tell them apart. A proponent of another class than the example's shows what a wrong "
+        "decision was learned from.",
+        limits="The Gini coefficient is no test of label noise: in the same training it was .93 with right labels, .80 "
+        "to .83 with one in ten wrong, and .43 to .50 with shuffled ones; compare it between like models. At the head "
+        "the proponents of a decision nearly always carry the predicted label, so that proponents_same_class is then "
+        "close to the accuracy; an inner layer says more. Only the first rows of each data set are looked at: the "
+        "strongest proponent of all may not be among them. A few stages stand for all steps; momentum, adaptive rates "
+        "and augmentation are not in the formula. Hard and rare examples act on themselves as wrong labels do.",
         citation="Pruthi et al., Estimating training data influence by tracing gradient descent, NeurIPS 2020. Hanawa "
         "et al., Evaluation of similarity-based explanations, ICLR 2021. Gini, Variabilita e mutabilita (1912).",
     )
