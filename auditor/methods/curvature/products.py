@@ -102,12 +102,11 @@ class Products:
     def __post_init__(self) -> None:
         self._kept: list[Push] = []
         for part in self.parts:
-            with counted(self.weights) as held:
-                push = MATRICES[self.matrix](part, self.weights)
-            if self.graph_bytes + sum(held.values()) > self.retained:
+            held = counted(part, self.weights, MATRICES[self.matrix])
+            if self.graph_bytes + held > self.retained:
                 break
-            self.graph_bytes += sum(held.values())
-            self._kept.append(push)
+            self.graph_bytes += held
+            self._kept.append(MATRICES[self.matrix](part, self.weights))
 
     @property
     def size(self) -> int:
@@ -191,9 +190,9 @@ def products(
         yield Products(weights, parts, matrix, retained, told)
 
 
-@contextmanager
-def counted(weights: Weights) -> Iterator[dict[int, int]]:
-    """The bytes of the storages that are saved for backward passes meanwhile, by address; the weights do not count."""
+def counted(part: Part, weights: Weights, build: Callable[[Part, Weights], Push]) -> int:
+    """The bytes that the graphs of a part hold, the weights not counted. They are built once more for it: what is
+    called for every saved tensor would slow down each product."""
     held: dict[int, int] = {}
     own = {parameter.untyped_storage().data_ptr() for parameter in weights.flat}
 
@@ -204,4 +203,6 @@ def counted(weights: Weights) -> Iterator[dict[int, int]]:
         return tensor.detach()  # the tensor itself would hold the graph in a cycle
 
     with saved_tensors_hooks(pack, lambda tensor: tensor):
-        yield held
+        push = build(part, weights)  # alive until all is counted: a freed address may come again
+    del push
+    return sum(held.values())

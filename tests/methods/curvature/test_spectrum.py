@@ -1,0 +1,146 @@
+"""Trace and density against whole spectra, and the run that gives everything."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.special import ndtr
+from scipy.stats import wasserstein_distance
+from torch.nn.functional import cross_entropy
+
+from auditor.methods.curvature import spectrum as engine
+from auditor.methods.curvature.density import assembled, probe
+from auditor.methods.curvature.found import Density, Settings, Spectrum
+from auditor.methods.curvature.lanczos import Wanted, lanczos
+from auditor.methods.curvature.products import products
+from auditor.statistics import moments, t_interval
+from tests.methods.curvature.bending import Matrix, columns, deep, learned, parts, smooth, whole
+
+
+def heavy(n: int, seed: int = 0) -> np.ndarray[Any, Any]:
+    """A spectrum as networks have it: most near zero, some below, a few far out."""
+    rng = np.random.default_rng(seed)
+    return np.concatenate([rng.normal(0, 0.01, n - 40), rng.lognormal(-2, 1, 35), [9.0, 7.0, 4.0, 3.0, 2.5]])
+
+
+def far(density: Density, truth: np.ndarray[Any, Any]) -> tuple[float, float]:
+    """Wasserstein distance over that of zeros, and the largest error of the smoothed distribution away from zero."""
+    apart = wasserstein_distance(truth, density.nodes, None, density.weights)
+    extent = truth.max() - truth.min()
+    points = np.linspace(truth.min(), truth.max(), 2001)
+    points = points[np.abs(points) > 0.01 * extent]
+
+    def reached(nodes: Any, weights: Any) -> Any:
+        return ndtr((points[:, None] - nodes) / (0.01 * extent)) @ weights
+
+    off = reached(density.nodes, density.weights) - reached(truth, np.full(len(truth), 1 / len(truth)))
+    return apart / np.abs(truth).mean(), float(np.abs(off).max())
+
+
+def test_the_interval_of_the_trace_holds_it_in_nine_of_ten_runs() -> None:
+    hits = 0
+    for start in range(10):
+        matrix = Matrix(list(heavy(150, start)), start)
+        truth = float(torch.trace(matrix.matrix.double()))
+        for seed in range(20):
+            draw = torch.Generator().manual_seed(1000 * start + seed)
+            pairs = lanczos(matrix, Wanted(5, most=15), draw)
+            low, high = t_interval(*moments([probe(matrix, pairs, draw, 1).trace for _ in range(10)]), 0.95)
+            hits += low <= truth <= high
+    assert hits >= 180, f"{hits} of 200"
+
+
+def test_what_the_basis_holds_is_not_left_to_chance() -> None:
+    matrix, draw = Matrix(list(heavy(400))), torch.Generator().manual_seed(0)
+    pairs, none = lanczos(matrix, Wanted(5, 1), draw), lanczos(matrix, Wanted(1, most=1), draw)
+    with_basis = np.std([probe(matrix, pairs, draw, 1).trace for _ in range(40)])
+    without = np.std([probe(matrix, none, draw, 1).trace for _ in range(40)])
+    assert with_basis < without / 2
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_density_of_a_known_spectrum(seed: int) -> None:
+    matrix, draw = Matrix(list(heavy(800, seed))), torch.Generator().manual_seed(seed)
+    pairs = lanczos(matrix, Wanted(5, 1), draw)
+    apart, off = far(assembled(pairs, [probe(matrix, pairs, draw, 32) for _ in range(10)], 800), matrix.values)
+    assert apart <= 0.1 and off <= 0.02
+
+
+NETS: dict[str, tuple[Callable[[], torch.nn.Module], Callable[..., Any]]] = {
+    "columns": (lambda: smooth(width=8), columns),
+    "deep": (deep, columns),
+}
+
+
+@pytest.fixture(params=list(NETS), scope="module")
+def both(request: pytest.FixtureRequest) -> tuple[Spectrum, Spectrum, np.ndarray[Any, Any]]:
+    """The same net through the full matrix and through Lanczos, and its true spectrum."""
+    made, data = NETS[request.param]
+    inputs, labels = data()
+    net = learned(made(), inputs, labels, 20)
+    truth = np.linalg.eigvalsh(whole(net, lambda f: cross_entropy(f(inputs.double()), labels)))
+    found = []
+    for full in (2000, 0):
+        with pytest.MonkeyPatch.context() as patch, products(net, parts(net, inputs, labels, [10])) as operator:
+            patch.setattr(engine, "FULL", full)
+            found.append(engine.spectrum(operator, Settings(), 3))
+    return found[0], found[1], truth
+
+
+def test_small_models_are_exact(both: tuple[Spectrum, Spectrum, np.ndarray[Any, Any]]) -> None:
+    full, _, truth = both
+    assert full.full and full.converged and full.products >= len(truth)
+    assert full.values == pytest.approx([*truth[::-1][:5], truth[0]], rel=1e-4)
+    assert full.traces == pytest.approx([truth.sum()], rel=1e-4)
+    assert np.sort(full.density.nodes) == pytest.approx(truth, abs=1e-5 * truth.max())
+    assert full.residuals.max() < 1e-4 * truth.max()
+    assert full.trace_relative_se() == 0
+
+
+def test_lanczos_sees_the_same(both: tuple[Spectrum, Spectrum, np.ndarray[Any, Any]]) -> None:
+    full, found, truth = both
+    assert not found.full and found.converged and found.missed is None
+    assert found.values == pytest.approx(full.values, rel=1e-4)
+    assert len(found.traces) == 10
+    low, high = t_interval(*moments(found.traces), 0.999)
+    assert low <= truth.sum() <= high
+    apart, off = far(found.density, truth)
+    assert apart <= 0.2 and off <= 0.03  # probes average less over so few parameters
+    assert found.alone == pytest.approx(full.alone, rel=1e-2)
+    assert found.vectors <= 5 + 20
+    assert found.density.weights.sum() == pytest.approx(1)
+    share = full.negative_share()
+    assert share is not None and found.negative_share() == pytest.approx(share, abs=0.05)
+
+
+def test_the_same_seed_gives_the_same_numbers() -> None:
+    net, (inputs, labels) = smooth(width=3), columns(20)
+    runs = []
+    for seed in (1, 1, 2):
+        with pytest.MonkeyPatch.context() as patch, products(net, parts(net, inputs, labels, [])) as operator:
+            patch.setattr(engine, "FULL", 0)
+            runs.append(engine.spectrum(operator, Settings(depth=4), seed))
+    assert (runs[0].traces == runs[1].traces).all() and (runs[0].values == runs[1].values).all()
+    assert (runs[0].traces != runs[2].traces).any()
+    assert not len(runs[0].alone) and runs[0].batch_spread() is None
+
+
+def test_what_equal_eigenvalues_hide_is_told() -> None:
+    matrix, draw = Matrix([5.0, 5.0, 1.0, *[0.0] * 100]), torch.Generator().manual_seed(0)
+    wanted = Wanted(2)
+    pairs = lanczos(matrix, wanted, draw)
+    density = assembled(pairs, [probe(matrix, pairs, draw, 8) for _ in range(3)], matrix.size)
+    assert engine._missed(pairs, density, wanted) == pytest.approx(5, abs=0.01)
+
+
+def test_numbers_read_off_a_density() -> None:
+    nodes = np.array([10.0, -1.0, *np.linspace(-0.5, 0.5, 101)])
+    density = Density(nodes, np.full(103, 1 / 103))
+    assert density.below(-0.49) == pytest.approx(2 / 103)
+    assert density.quantile(0.5) == pytest.approx(0.0, abs=0.02)
+    rest = Density(nodes[2:], density.weights[2:])
+    assert rest.quantile(0.95) - rest.quantile(0.05) == pytest.approx(0.9, abs=0.02)
+    area = np.trapezoid(density.curve(np.linspace(-5, 15, 5000), 0.1), np.linspace(-5, 15, 5000))
+    assert area == pytest.approx(1, abs=1e-3)
