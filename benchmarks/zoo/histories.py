@@ -157,8 +157,8 @@ def frozen_layer(folder: Path, seed: int, planted: bool) -> Member:
 def hasty_layer(folder: Path, seed: int, planted: bool) -> Member:
     """A layer in a group of its own whose learning rate is a hundred times that of the others, which all do well.
 
-    By Adam and AdamW, whose steps are as long as the learning rate. Under SGD a step is the rate times the gradient, and
-    gradients of healthy layers differ as much as a planted rate does.
+    By Adam and AdamW, whose steps are as long as the learning rate. Under SGD a step is the rate times the gradient,
+    and gradients of healthy layers differ as much as a planted rate does.
     """
     rng, task, given = _start(seed, without="sgd")
     with seeded(seed):
