@@ -345,7 +345,7 @@ def healthy_histories(preset: str, seed: int = 300) -> Iterator[tuple[str, Recip
     """Runs with their checkpoints, and fine-tunes with the model they come from (none of language models)."""
     if preset == "language-model":
         sizes = ((32, 1, 2), (32, 2, 2), (48, 2, 4), (24, 2, 2))
-        for number in range(HISTORIES):
+        for number in range(3 * HISTORIES // 2):
             kind, own = ("causal", "masked")[number % 2], 4 * seed + number
             given = runs.recipe(np.random.default_rng((own, 7)), {"adamw": (4e-3, 1e-2), "adam": (4e-3, 1e-2)})
             yield (
