@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from descended import ASSETS, RUNTIME, digits, shipped, tuned
 from histories import changes, run
 from making import evidence
 
+import auditor
 from auditor.artifacts.beside import Side, Sides
 from auditor.artifacts.importance import Importance
 from auditor.artifacts.trajectory import Trajectory
@@ -111,12 +113,12 @@ def test_the_shipped_network_and_itself_under_another_name(tmp_path: Path) -> No
     entry = ModelEntry(name="twin", source="transformers", options={"path": "digits-shipped"},
                        checkpoints="digits-shipped/ckpt/step-*.safetensors")  # fmt: skip
     twin = models.describe(entry, ASSETS)
-    other = tuned(steps=40, record_every=5, seeds=1)
+    other = tuned(steps=12, record_every=3, seeds=1)
     data = labels.match(ref, digits("test", 32))
     same = Subject(model=ref, data=data, against=(twin,), runtime=RUNTIME)
-    found = evidence(Compare(rows=32), same, ASSETS)
+    found = evidence(Compare(rows=8), same, ASSETS)
     assert all(one.value == 0 for one in found.measurements) and "score_difference" in by(found)
-    far = evidence(Compare(rows=32), same.model_copy(update={"against": (other,)}), ASSETS)
+    far = evidence(Compare(rows=8), same.model_copy(update={"against": (other,)}), ASSETS)
     assert max(one.value for one in far.measurements if one.name == "rate_difference") > 0.1
     assert any("divided by the steps" in note for note in far.notes)
 
@@ -129,3 +131,47 @@ def test_what_lacks_is_said_with_the_line_that_adds_it() -> None:
         Compare().applies(Subject(model=ref, against=(bare,))) or ""
     )
     assert Compare().applies(Subject(model=ref, against=(ref,))) is None
+
+
+def recorded(root: Path) -> None:
+    """The shipped network trained on with a falling learning rate, recorded in a trace and saved at each record."""
+    from safetensors.torch import save_file
+    from sklearn.datasets import load_digits
+    from transformers import AutoModelForImageClassification
+
+    folder = root / "net"
+    net = AutoModelForImageClassification.from_pretrained(ASSETS / "digits-shipped")
+    pixels, truth = load_digits(return_X_y=True)
+    inputs, classes = torch.tensor(pixels[:256], dtype=torch.float32).view(-1, 1, 8, 8) / 16, torch.tensor(truth[:256])
+    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-3)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, 40)
+    (root / "ckpt").mkdir()
+    save_file(net.state_dict(), root / "ckpt" / "step-0.safetensors")
+    net.train()
+    with auditor.record(net, optimizer, root / "train.trace", every=5, dense=0) as recorder:
+        for step in range(1, 41):
+            rows = slice(32 * (step % 8), 32 * (step % 8) + 32)
+            optimizer.zero_grad()
+            loss = torch.nn.functional.cross_entropy(net(inputs[rows]).logits, classes[rows])
+            loss.backward()
+            optimizer.step()
+            recorder.step(loss=loss)
+            schedule.step()
+            if step % 5 == 0:
+                save_file(net.state_dict(), root / "ckpt" / f"step-{step}.safetensors")
+    net.save_pretrained(folder)
+    for file in (ASSETS / "digits-shipped").glob("preprocessor*.json"):
+        (folder / file.name).write_bytes(file.read_bytes())
+
+
+def test_a_trace_and_the_checkpoints_of_one_run_agree_within_a_hundred_thousandth(tmp_path: Path) -> None:
+    recorded(tmp_path)
+    given = {"source": "transformers", "options": {"path": "net"}}
+    trace = models.describe(ModelEntry(name="traced", trace="train.trace", **given), tmp_path)
+    saved = models.describe(ModelEntry(name="saved", checkpoints="ckpt/step-*.safetensors", **given), tmp_path)
+    subject = Subject(model=trace, data=labels.match(trace, digits("test", 32)), against=(saved,), runtime=RUNTIME)
+    found = evidence(Compare(rows=8), subject, tmp_path)
+    assert "score_difference" in by(found) and len(found.measurements) > 5
+    assert {one.kind for one in found.measurements} == {"exact"}
+    assert max(one.value for one in found.measurements) <= 1e-5
+    assert any("Learning rates are not known on both sides" in note for note in found.notes)
