@@ -2,8 +2,9 @@
 
 PYTHONPATH=. python benchmarks/checkpoint_memory.py [--files 20] [--megabytes 100]
 
-Each form of the series is made in a temporary folder and read in a process of its own, which prints ru_maxrss: the
-largest amount of memory that the process ever held, mapped pages of files included.
+Each form of the series is made in a temporary folder and read in a process of its own. "peak" is ru_maxrss, the largest
+amount of memory that the process ever held, mapped pages of library files included; "private" the largest amount that
+belonged to the process alone (RssAnon, looked at every 10 ms).
 """
 
 import argparse
@@ -14,7 +15,7 @@ from multiprocessing import Process
 from pathlib import Path
 
 READ = """
-import resource, sys, time
+import re, resource, sys, threading, time
 from pathlib import Path
 from auditor.artifacts.trajectory import HistoryTrajectory
 from auditor.subject import ModelRef, Runtime
@@ -30,12 +31,19 @@ described = time.time()
 import torch
 torch.set_num_threads(1)
 idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+private = 0
+def watch():
+    global private
+    while True:
+        private = max(private, int(re.search(r"RssAnon:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]))
+        time.sleep(0.01)
+threading.Thread(target=watch, daemon=True).start()
 need = HistoryTrajectory(ref, Runtime())
 upstream = {name: each.load(root) for name, each in need.needs().items()}
 found = need.build(**upstream).changes[0]
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 assert len(found.steps) == len(ref.history.steps) and found.change.min() > 0
-print(f"{peak / 1024:.0f} {idle / 1024:.0f} {described - start:.1f} {time.time() - described:.1f}")
+print(f"{peak / 1024:.0f} {idle / 1024:.0f} {private / 1024:.0f} {described - start:.1f} {time.time() - described:.1f}")
 """
 
 
@@ -72,7 +80,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=20)
     parser.add_argument("--megabytes", type=int, default=100)
     given = parser.parse_args()
-    print("| form | peak MB | of it before reading | describing, s | reading, s |\n|---|---|---|---|---|")
+    print("| form | peak MB | of it before reading | private MB | describing, s | reading, s |\n|---|---|---|---|---|---|")
     for form in ("safetensors", "pt"):
         with tempfile.TemporaryDirectory() as folder:
             making = Process(target=write, args=(Path(folder), form, given.files, given.megabytes))
