@@ -9,7 +9,7 @@ from auditor.methods.training.record import Bools, Changes, Floats, Ints
 
 FACTOR, SCATTERS = float(np.e), 3.0
 DENSER, FACTOR_DENSER, SCATTERS_DENSER = 0.25, 1.2, 4.0
-"""Of 89 healthy histories none has a jump by these: docs/design/015-jumps-and-order.md."""
+"""Of 89 healthy histories none has a jump by these: docs/design/016-jumps-and-order.md."""
 
 FEWEST_INTERVALS, FEWEST_TENSORS = 6, 3
 
