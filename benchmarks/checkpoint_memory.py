@@ -80,7 +80,9 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=20)
     parser.add_argument("--megabytes", type=int, default=100)
     given = parser.parse_args()
-    print("| form | peak MB | of it before reading | private MB | describing, s | reading, s |\n|---|---|---|---|---|---|")
+    print(
+        "| form | peak MB | of it before reading | private MB | describing, s | reading, s |\n|---|---|---|---|---|---|"
+    )
     for form in ("safetensors", "pt"):
         with tempfile.TemporaryDirectory() as folder:
             making = Process(target=write, args=(Path(folder), form, given.files, given.megabytes))

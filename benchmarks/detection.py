@@ -100,13 +100,13 @@ How the bounds were chosen: between the quantiles of healthy models of other rec
 table was used. The audits ran the checks that can fail (severity error); those that can only warn do not move an
 outcome, and Holm's family is the preset's in any case.
 
-Histories (frozen layer to claimed parent; benchmarks/zoo/histories.py) are planted in recipes that do well without the
-defect: ResNets, BERTs and MLPs under Adam, AdamW and SGD with momentum (BERTs not under SGD, under which half of them did
-not learn), constant, cosine, warm-up and step schedules, one of six resumed without the optimizer's state. Their proof is
-the mechanism: a layer that never moved, the factor of the learning rate with a loss that stays finite, two checkpoints
-exchanged (neighbours for half of the seeds; never the first or the last), the share of a layer's norm that an edit moved
-(a neuron set to zero, the layer scaled by 1.3, noise of 30%, a third each), and the share of the matrices of the first
-checkpoint that are the claimed parent's.
+Histories (frozen layer to claimed parent; benchmarks/zoo/histories.py) are planted in recipes that do well without
+the defect: ResNets, BERTs and MLPs under Adam, AdamW and SGD with momentum (BERTs not under SGD, under which half of
+them did not learn), constant, cosine, warm-up and step schedules, one of six resumed without the optimizer's state.
+Their proof is the mechanism: a layer that never moved, the factor of the learning rate with a loss that stays finite,
+two checkpoints exchanged (neighbours for half of the seeds; never the first or the last), the share of a layer's norm
+that an edit moved (a neuron set to zero, the layer scaled by 1.3, noise of 30%, a third each), and the share of the
+matrices of the first checkpoint that are the claimed parent's.
 
 What the table does not say: a hasty layer under SGD, or a new head under SGD, is not planted: there a step is the rate
 times the gradient, and healthy gradients differ as much as a planted rate (new heads ran up to 186 times ahead of the

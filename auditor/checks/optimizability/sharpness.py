@@ -1,6 +1,6 @@
 """How sharply does the loss bend around the weights?"""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from auditor.artifacts.curvature import (
@@ -13,13 +13,11 @@ from auditor.artifacts.curvature import (
     curvature_of,
     without_curvature,
 )
-from auditor.blocks import AnyBlock, Bar, Bars, Table
+from auditor.artifacts.curvature_pages import eigenvalue_blocks
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Enclosure, Evidence, Measurement, Metric
 from auditor.needs import Need
 from auditor.subject import Subject
-
-STABLE = 2.0
 
 
 class Sharpness(Check):
@@ -104,7 +102,7 @@ class Sharpness(Check):
         measured += [self.exact("batch_spread", spread, n=len(found.alone))] if spread is not None else []
         flat = ("No eigenvalue is above 0, so no share or spread is told.",) if found.sharpness <= 0 else ()
         return Evidence(
-            measurements=tuple(measured), blocks=tuple(self._blocks(curvature)), notes=(*curvature.notes(), *flat)
+            measurements=tuple(measured), blocks=tuple(eigenvalue_blocks(curvature)), notes=(*curvature.notes(), *flat)
         )
 
     def _top(self, curvature: Curvature) -> Measurement:
@@ -112,23 +110,3 @@ class Sharpness(Check):
         enclosure = Enclosure(low=value - within, high=value + within)
         measured = self.replicated("top_eigenvalue", value, enclosure, n=curvature.rows)
         return measured.model_copy(update={"censored": not curvature.found.converged})
-
-    def _blocks(self, curvature: Curvature) -> Iterator[AnyBlock]:
-        found = curvature.found
-        names = [f"{at + 1}" if at < found.top else "smallest" for at in range(len(found.values))]
-        rows = zip(names, found.values.tolist(), found.residuals.tolist(), strict=True)
-        bars = tuple(Bar(label=name, value=value, low=value - off, high=value + off) for name, value, off in rows)
-        yield Bars(title="Eigenvalues", x_label="eigenvalue", bars=bars,
-                   reading="The largest, and the smallest, with their residuals. A negative one is a direction in "
-                   "which the loss falls away to both sides.")  # fmt: skip
-        if len(found.alone):
-            alone = tuple(Bar(label=f"batch {at + 1}", value=value) for at, value in enumerate(found.alone.tolist()))
-            yield Bars(title="Each batch alone", x_label="largest eigenvalue", bars=alone[:60],
-                       reference=(found.sharpness, "all rows"),
-                       reading="How much the largest eigenvalue depends on which examples are looked at.")  # fmt: skip
-        if curvature.lr is not None:
-            product = found.sharpness * curvature.lr
-            yield Table(title="Beside the learning rate", columns=("optimizer", "learning rate", "times the largest "
-                        "eigenvalue", "stable below, plain gradient descent"),
-                        rows=((curvature.optimizer, curvature.lr, product, STABLE),),
-                        reading="The recipe's largest learning rate, times the largest eigenvalue here.")  # fmt: skip
