@@ -1,5 +1,6 @@
 """`auditor.record`: a training loop tells the recorder of each step, and a trace file remembers."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import nan
@@ -8,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from auditor.recorder.format import STEP, Begun, Header, Notes, pack_record
-from auditor.recorder.journal import Journal, opened
+from auditor.recorder.journal import Journal, RecordingWarning, opened
 from auditor.recorder.snapshots import Snapshots
 from auditor.recorder.watch import Watch, unique_parameters
 
@@ -166,6 +167,7 @@ class Recorder:
         self.marked = self.at
         if self.groups.changed() and not last:
             self._begin()
+        self.groups.warn(self.journal.path)
         if self.snapshots is not None and self.snapshots.due(self.at) and not last:
             self._snapshot()
 
@@ -183,6 +185,7 @@ class Groups:
 
     def __post_init__(self) -> None:
         self.step, self.last = -1, list[float]()
+        self.strange = self.strangers()
         self.assign()
         if self.optimizer is not None and max(self.of, default=-1) < 0:
             raise ValueError(
@@ -208,6 +211,23 @@ class Groups:
     def changed(self) -> bool:
         """Whether a group was added, or holds other tensors now."""
         return self._read() != (self.of, self.held)
+
+    def strangers(self) -> int:
+        """How many tensors the optimizer holds that are not followed."""
+        groups = self.optimizer.param_groups if self.optimizer is not None else []
+        return sum(id(tensor) not in self.places for group in groups for tensor in group["params"])
+
+    def warn(self, path: Path) -> None:
+        """Say, once for each time, that tensors came to the optimizer after recording began: a new head, adapters."""
+        now = self.strangers()
+        if now > self.strange:
+            warnings.warn(
+                f"{path}: {now - self.strange} tensors came to the optimizer after record() and are not recorded; "
+                "build the whole model before record(), or record the rest of the run into another trace",
+                RecordingWarning,
+                stacklevel=4,
+            )
+        self.strange = now
 
     def state(self) -> bool | None:
         """Whether the optimizer holds state of earlier steps; None without one."""

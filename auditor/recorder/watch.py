@@ -73,12 +73,14 @@ def sketch_rows(size: int) -> "torch.Tensor | None":
 def relative_changes(before: Floats, now: Floats, rms: Floats | float) -> Floats:
     """[..., L] abs(now - before) / max(abs(before), FLOOR * rms); zeros that changed give large numbers.
 
-    rms: [...], of the whole tensors. Without the floor one near-zero element decides the mean (measured: up to 1,426
-    times the ratio of norms).
+    rms: [...], of the whole tensors; for those that are all zero it is that of what these elements have become. Without
+    the floor one near-zero element decides the mean (measured: up to 1,426 times the ratio of norms).
     """
     import numpy as np
 
     with np.errstate(all="ignore"):
+        become = np.sqrt(np.square(now, dtype=np.float64).sum(axis=-1) / max(1, now.shape[-1]))
+        rms = np.where(np.asarray(rms) == 0, become, rms)
         floor = np.asarray(np.maximum(FLOOR * rms, np.finfo(before.dtype).tiny), dtype=before.dtype)
         return np.asarray(np.abs(now - before) / np.maximum(np.abs(before), floor[..., None]))
 

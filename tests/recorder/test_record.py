@@ -334,3 +334,16 @@ def test_files_that_cannot_be_gone_on_with_are_told(path: Path, tmp_path: Path) 
 def test_a_recorder_that_is_forgotten_lets_its_file_go(path: Path) -> None:
     auditor.record(perceptron(), None, path)
     recorded(path, 2)
+
+
+def test_tensors_that_come_to_the_optimizer_later_are_said(tmp_path: Path) -> None:
+    body, head, late = torch.nn.Linear(3, 3), torch.nn.Linear(3, 2), torch.nn.Linear(3, 4)
+    model = torch.nn.Sequential(body, head)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    with auditor.record(model, optimizer, tmp_path / "train.trace", every=1) as recorder:
+        recorder.step()
+        model[1] = late
+        optimizer.add_param_group({"params": late.parameters()})
+        with pytest.warns(UserWarning, match="2 tensors came to the optimizer after record"):
+            recorder.step()
+        recorder.step()  # said once

@@ -20,7 +20,7 @@ class ChangeRate(Check):
     """
 
     pillar: ClassVar[Pillar] = "traceability"
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     about: ClassVar[About] = About(
         title="Change rate of the weights",
         question="How fast did the weights move, and did any layer move out of step with the others?",
@@ -90,12 +90,13 @@ class ChangeRate(Check):
 
     def measure(self, *args: Any, trajectory: Trajectory, **artifacts: Any) -> Evidence:
         """Numbers of each history, averaged over the seeds."""
-        from auditor.methods.training.rates import steady_part, summary, undecidable
+        from auditor.methods.training.rates import oddities, steady_part, summary, undecidable
 
         kept = [part for found in trajectory.changes if len((part := steady_part(found)).change) >= 2]
         columns = [summary(part, self.kind) for part in kept]
         measured, notes = [], trajectory.remarks(short=len(trajectory.changes) - len(kept))
         single: Literal["exact", "unreplicated"] = "unreplicated" if trajectory.source == "finetune" else "exact"
+        notes += tuple(dict.fromkeys(said for part in trajectory.changes for said in oddities(part)))
         hidden = {name: why for part in kept for name, why in undecidable(part).items()}
         for metric in self.metrics if kept else ():
             values = [value for column in columns if (value := column[metric.name]) is not None]

@@ -1,6 +1,7 @@
 """Change rates: how fast the weights move, read off the recorded changes."""
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import Literal
 
 import numpy as np
@@ -10,6 +11,7 @@ from auditor.recorder.watch import FLOOR
 
 Kind = Literal["l2", "l1", "elementwise"]
 EARLY_SHARE = 0.1
+NEAR_ZERO = 0.01
 ALIKE = 3
 MASSES = (0.15, 0.225, 0.25, 0.225, 0.15)
 """Shares of a distribution that lie nearest to its quantiles at GRID."""
@@ -133,10 +135,11 @@ def stability(rates: Floats, lr: Floats) -> float | None:
     """Median absolute deviation of log(rate / lr) over the records; of log(rate) where the learning rate is unknown.
 
     Dividing by the learning rate keeps a schedule from reading as instability. 0 is perfectly steady; 0.7 means that
-    half of the records are off by more than a factor of two. None with fewer than three moving records.
+    half of the records are off by more than a factor of two. None with fewer than three moving records, or where more
+    than half stand still: what stands has no logarithm, and what moves in between is not steady.
     """
     moving = rates > 0
-    if moving.sum() < 3:
+    if moving.sum() < max(3, len(rates) / 2):
         return None
     known = np.isfinite(lr) & (lr > 0)
     logs = np.log(rates[moving]) - (np.log(lr[moving]) if known[moving].all() else 0.0)
@@ -147,17 +150,50 @@ def early_ratios(changes: Changes, rates: Floats) -> dict[str, float]:
     """Mean rate of each matrix (tensor of two or more dimensions) in the first tenth of the records / the median's.
 
     Vectors (biases, norms' scales) are left out: they start near 0 or 1 and move at rates of their own. Tensors that
-    never move are left out too. Empty with fewer than two matrices.
+    never move are left out too, and those that begin at or near zero. Empty with fewer than two matrices.
     """
     first = max(1, round(EARLY_SHARE * len(rates)))
     early = rates[:first].mean(axis=0)
-    kept = (changes.dims >= 2) & changes.trained & (rates.max(axis=0, initial=0.0) > 0)
+    kept = (changes.dims >= 2) & changes.trained & (rates.max(axis=0, initial=0.0) > 0) & ~from_zero(changes)
     if kept.sum() < 2 or not len(rates):
         return {}
     middle = float(np.median(early[kept]))
     if middle == 0:
         return {}
     return {changes.tensors[index]: float(early[index] / middle) for index in np.flatnonzero(kept)}
+
+
+def from_zero(changes: Changes) -> Bools:
+    """[T] the matrices whose root mean square at the start is below a hundredth of the median matrix's: new heads and
+    adapters that begin at zero, of which a change relative to their size says nothing at first."""
+    matrix = np.asarray(changes.dims >= 2)
+    if not len(changes.norm):
+        return np.zeros(len(matrix), dtype=np.bool_)
+    start = changes.norm[0] / np.sqrt(changes.sizes)
+    sized = start[matrix & (start > 0)]
+    middle = float(np.median(sized)) if sized.size else 0.0
+    return np.asarray(matrix & (start < NEAR_ZERO * middle))
+
+
+def oddities(changes: Changes) -> tuple[str, ...]:
+    """What a reader must know of single matrices and intervals, in sentences: matrices that begin at zero, intervals in
+    which nothing moved (one checkpoint twice), and matrices that stop for good."""
+    matrix, still = np.asarray(changes.dims >= 2), changes.change == 0
+    if not len(still) or not matrix.any():
+        return ()
+    names = np.array(changes.tensors)
+    late = matrix & still[-1] & ~still.all(axis=0) & (len(still) > 1)
+    nothing = [f"{a} to {b}" for (a, b), row in zip(pairwise(changes.steps.tolist()), still, strict=True) if row.all()]
+    said = (
+        (names[from_zero(changes)], "{} matrices begin at or near zero and are left out of early_rate_ratio: {}."),
+        (nothing, "In {} intervals nothing moved at all, as if one state stood there twice: steps {}."),
+        (names[late] if not still[-1].all() else [], "{} matrices stood still at the end, having moved before: {}."),
+    )
+    return tuple(
+        text.format(len(found), ", ".join(map(str, found[:5])) + (" ..." if len(found) > 5 else ""))
+        for found, text in said
+        if len(found)
+    )
 
 
 def final_to_peak(rates: Floats) -> float | None:
