@@ -24,6 +24,8 @@ class Shipped:
 
     def remark(self) -> str:
         """What a reader must know; "" where the weights are those of the last checkpoint."""
+        if not self.compared:
+            return "unrecorded_tensors is not measured: the shipped weights and the checkpoints share no tensor's name."
         if self.differing:
             names = ", ".join(self.differing[:5]) + (" ..." if len(self.differing) > 5 else "")
             return (

@@ -89,6 +89,16 @@ def test_two_checkpoints_that_were_swapped_fail(beside: Path, cache: Path) -> No
 
 
 @pytest.mark.slow
+def test_shipped_weights_that_were_edited_after_the_last_checkpoint_fail(beside: Path, cache: Path) -> None:
+    path = beside / "assets" / "digits-shipped" / "model.safetensors"
+    tensors = load_file(path)
+    tensors["classifier.1.bias"][0] += 5
+    save_file(tensors, path, metadata={"format": "pt"})
+    found = audited(beside, "phases", cache)
+    assert (found["phases.unrecorded_tensors"], found["phases.order_inversions"]) == ("fail", "pass")
+
+
+@pytest.mark.slow
 def test_weights_that_were_edited_between_two_checkpoints_fail(beside: Path, cache: Path) -> None:
     name = "resnet.encoder.stages.1.layers.0.layer.0.convolution.weight"
     for path in sorted((beside / CHECKPOINTS).glob("*.safetensors"))[15:]:  # trained on from the edited weights

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from auditor.artifacts.learning_figures import drawn
+from auditor.artifacts.shipped import Shipped, shipped_of
 from auditor.artifacts.stage_losses import StageCka, StageLoss, asked_again
 from auditor.artifacts.trajectory import Trajectory, missing, trajectories_of
 from auditor.check import About, Check, Pillar
@@ -34,7 +35,8 @@ class LearningPhases(Check):
         "such records saves nothing, so they are not counted. Phases are straight lines in the logarithm of the rate "
         "of change (divided by the learning rate where that is known) and of the evaluated loss where it is recorded "
         "at the same steps; a border needs a gain by the Bayesian information criterion and a jump by a factor of "
-        "two, so a smooth schedule is one phase. Losses, gradients and CKA to the last stage are computed anew on the "
+        "two, so a smooth schedule is one phase. The shipped tensors are compared with those of every checkpoint, each "
+        "pair in the narrower of its two types. Losses, gradients and CKA to the last stage are computed anew on the "
         "check's data where the history holds weights.",
         reading="A healthy history has no exchange. The path of a random walk has an efficiency of .25 at any spacing, "
         "a straight one 1; training lies between. A phase that no schedule explains deserves a question.",
@@ -46,11 +48,17 @@ class LearningPhases(Check):
         citation="Li et al., Visualizing the loss landscape of neural nets (2018), draw such paths; Charikar, Chen & "
         "Farach-Colton (2002) for the projection; Jackson et al. (2005) for optimal partitioning.",
     )
+    version: ClassVar[int] = 2
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric(
             name="order_inversions", better="down", interval="t", resampling="seed",
             doc="Exchanges of two records that would put the path in order.",
             what_to_try="Compare the named files with their steps: two checkpoints may have been swapped or misnamed.",
+        ),
+        Metric(
+            name="unrecorded_tensors", better="down",
+            doc="Tensors of the shipped model that are not those of the checkpoint most like it, 0 where it is one.",
+            what_to_try="Ask what was done to the weights after the named checkpoint; keep the shipped state as one.",
         ),
         Metric(
             name="path_efficiency", interval="t", resampling="seed", thresholdable=False,
@@ -71,11 +79,13 @@ class LearningPhases(Check):
 
     def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
         """The trajectory; and, with weights and data, what its stages make of the data."""
-        return {"trajectory": trajectories_of(subject), **asked_again(subject, self.rows, self.layer_rows)}
+        again = asked_again(subject, self.rows, self.layer_rows)
+        return {"trajectory": trajectories_of(subject), **shipped_of(subject), **again}
 
     def measure(
-        self, *, trajectory: Trajectory, losses: StageLoss | None = None, alike: StageCka | None = None
-    ) -> Evidence:
+        self, *, trajectory: Trajectory, losses: StageLoss | None = None, alike: StageCka | None = None,
+        shipped: Shipped | None = None,
+    ) -> Evidence:  # fmt: skip
         """Numbers of each history, averaged over the seeds; the figures are those of the first."""
         from auditor.methods.training.learning import learning, losses_of
 
@@ -91,10 +101,19 @@ class LearningPhases(Check):
                 measured.append(self.averaged(name, values, single=single))
             else:
                 notes += (f"{name} is not measured: {why}.",)
+        if shipped is not None and shipped.compared:
+            measured.append(self.exact("unrecorded_tensors", len(shipped.differing), n=shipped.compared))
+        notes += (said,) if shipped is not None and (said := shipped.remark()) else ()
         blocks = drawn(each[0], known[0], losses, alike, "" if len(each) == 1 else ", first seed")
-        return Evidence(measurements=trajectory.bounded(measured), blocks=blocks, notes=notes)
+        untold = {} if shipped else {"unrecorded_tensors": UNTOLD[trajectory.source == "finetune"]}
+        return Evidence(measurements=trajectory.bounded(measured), blocks=blocks, notes=notes, inapplicable=untold)
 
 
+UNTOLD = (
+    "the history holds no whole checkpoints to compare the shipped weights with: keep some, "
+    'history: {checkpoints: "ckpt/step-*.safetensors"}',
+    "the audit trained the model itself: its last record is the model",
+)
 WHY = {
     "order_inversions": "it takes 4 records whose projections are known",
     "path_efficiency": "it takes 16 intervals, a record near each of 17 evenly spaced steps, and projections",
