@@ -17,7 +17,8 @@ from pathlib import Path
 READ = """
 import re, resource, sys, threading, time
 from pathlib import Path
-from auditor.artifacts.trajectory import HistoryTrajectory
+from auditor.artifacts.buffers import Buffers
+from auditor.artifacts.trajectory import HistoryTrajectory, Opened
 from auditor.subject import ModelRef, Runtime
 from auditor.sources.models.histories import with_history
 from auditor.spec.model import ModelEntry
@@ -39,8 +40,7 @@ def watch():
         time.sleep(0.01)
 threading.Thread(target=watch, daemon=True).start()
 need = HistoryTrajectory(ref, Runtime())
-upstream = {name: each.load(root) for name, each in need.needs().items()}
-found = need.build(**upstream).changes[0]
+found = need.build(history=Opened(ref).load(root), buffers=Buffers({})).changes[0]  # there is no module here
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 assert len(found.steps) == len(ref.history.steps) and found.change.min() > 0
 print(f"{peak / 1024:.0f} {idle / 1024:.0f} {private / 1024:.0f} {described - start:.1f} {time.time() - described:.1f}")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from auditor.artifacts.buffers import Buffers, BuffersOf, named_in
 from auditor.artifacts.roots import FIRST_SEED, Model
 from auditor.methods.lineage.record import Descent
 from auditor.needs import Derived, Live, Need
@@ -16,11 +17,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Weights:
-    """The named tensors of a model; `get` reads one. files: the sha256 of each weights file by its name."""
+    """The named tensors of a model; `get` reads one. files: the sha256 of each weights file by its name.
+    buffers: the names that are no parameters. said: what the reader must know of them, or "".
+    """
 
     shapes: Mapping[str, tuple[int, ...]]
     get: "Callable[[str], torch.Tensor]"
     files: tuple[tuple[str, str], ...] = ()
+    buffers: frozenset[str] = frozenset()
+    said: str = ""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class WeightsOf(Live[Weights]):
     A factory without a weights file is asked for its module.
     """
 
+    version: ClassVar[int] = 2
     artifact: ClassVar[type] = Weights
     ref: ModelRef
     runtime: Runtime
@@ -40,27 +46,30 @@ class WeightsOf(Live[Weights]):
         return f"tensors of {self.ref.name}"
 
     def needs(self) -> Mapping[str, Need[Any]]:
-        """The run of the first seed, or the module where nothing lies on disk."""
+        """The run of the first seed or nothing, and the names of buffers; or the module, where no file lies on disk."""
         if self.ref.source == "finetune":
             from auditor.artifacts.finetune import FineTune
 
-            return {"tuned": FineTune(self.ref, FIRST_SEED, self.runtime)}
-        return {} if weight_files(self.ref) else {"model": Model(self.ref, self.runtime)}
+            return {"tuned": FineTune(self.ref, FIRST_SEED, self.runtime), "buffers": BuffersOf(self.ref)}
+        return {"buffers": BuffersOf(self.ref)} if weight_files(self.ref) else {"model": Model(self.ref, self.runtime)}
 
     def load(self, root: Path, **upstream: Any) -> Weights:
         """Open them; nothing is read yet of what lies on disk."""
         import torch
 
         if "tuned" in upstream:
-            return _held({name: torch.as_tensor(array) for name, array in upstream["tuned"].weights().items()})
+            state = {name: torch.as_tensor(array) for name, array in upstream["tuned"].weights().items()}
+            return _held(state, upstream["buffers"])
         if "model" in upstream:
-            return _held(upstream["model"].module.state_dict())
+            module = upstream["model"].module
+            return _held(module.state_dict(), named_in(module))
         from auditor.sources.models.tensors import open_tensors
 
         files = weight_files(self.ref)
         found = open_tensors(root, files, ("models", self.ref.name, "weights"))
         named = tuple((Path(file.path).name, file.sha256) for file in files)
-        return Weights({name: shape.shape for name, shape in found.shapes.items()}, found.get, named)
+        shapes, buffers = {name: shape.shape for name, shape in found.shapes.items()}, upstream["buffers"]
+        return Weights(shapes, found.get, named, buffers.among(shapes), buffers.said)
 
 
 def weight_files(ref: ModelRef) -> tuple[FileRef, ...]:
@@ -70,24 +79,29 @@ def weight_files(ref: ModelRef) -> tuple[FileRef, ...]:
     return ref.files[:1] if ref.entry.get("options", {}).get("weights") else ()
 
 
-def _held(state: "Mapping[str, torch.Tensor]") -> Weights:
-    return Weights({name: tuple(tensor.shape) for name, tensor in state.items()}, lambda name: state[name])
+def _held(state: "Mapping[str, torch.Tensor]", buffers: Buffers) -> Weights:
+    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    return Weights(shapes, lambda name: state[name], buffers=buffers.among(shapes), said=buffers.said)
 
 
 @dataclass(frozen=True)
 class Kin:
-    """A model beside one that it is said to come from. files, parent_files: name and sha256 of their weights files."""
+    """A model beside one that it is said to come from. files, parent_files: name and sha256 of their weights files.
+    said: what reading them showed.
+    """
 
     other: str
     descent: Descent
     files: tuple[tuple[str, str], ...]
     parent_files: tuple[tuple[str, str], ...]
+    said: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class KinOf(Derived[Kin]):
     """One model beside another; a head that the recipe or the descriptions declare to be new is explained."""
 
+    version: ClassVar[int] = 2
     artifact: ClassVar[type] = Kin
     child: WeightsOf
     parent: WeightsOf
@@ -106,6 +120,7 @@ class KinOf(Derived[Kin]):
         """Compare them pair by pair."""
         from auditor.methods.lineage.descent import descent
         from auditor.methods.lineage.heads import declared_head
+        from auditor.methods.lineage.names import counterparts
 
         own, theirs = upstream["own"], upstream["theirs"]
         mine, other = self.child.ref, self.parent.ref
@@ -113,7 +128,9 @@ class KinOf(Derived[Kin]):
             own.shapes, theirs.shapes, mine.outputs, other.outputs,
             renewed=mine.recipe is not None and mine.recipe.head is not None, new_task=mine.task != other.task,
         )  # fmt: skip
-        return Kin(self.other, descent(own, theirs, head), own.files, theirs.files)
+        shared = counterparts(list(own.shapes), list(theirs.shapes), theirs.buffers)
+        found = descent(own, theirs, head, own.buffers | theirs.buffers | shared)
+        return Kin(self.other, found, own.files, theirs.files, tuple(said for said in (own.said, theirs.said) if said))
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def lineage_notes(kin: Kin) -> list[str]:
     rounded = [pair for pair in once if pair.state == "rounded"]
     if rounded:
         said.append(f"{len(rounded)} tensors are equal to the parent's once both have the narrower type.")
-    return said
+    return [*said, *kin.said]
 
 
 def _listed(pairs: Sequence[Pair]) -> str:
@@ -67,20 +67,25 @@ def _counts(kin: Kin) -> Table:
 
 def _tensors(kin: Kin) -> Table:
     kept = [pair for pair in kin.descent.pairs if not pair.tied and pair.state != "identical"]
-    ordered = sorted(kept, key=lambda pair: (not pair.unexplained, pair.state in ("changed", "rounded"), -_moved(pair)))
+    ordered = sorted(kept, key=_place)
     return Table(
         title=f"Tensors that are not as in {kin.other}",
         columns=("tensor", "state", "correlation", "moved", "stable rank", "rank", "sha256, own / parent's"),
         rows=tuple(_row(pair) for pair in ordered[:MAX_ROWS]), more=max(0, len(ordered) - MAX_ROWS),
         reading="Unexplained tensors stand first, marked with (!), then those of another shape, then those that "
-        "changed most: moved is norm(change) / norm(parent's), and the ranks are those of the change, empty where one "
-        "is full or cannot be told from rounding.",
+        "changed most, and last what is no parameter: moved is norm(change) / norm(parent's), and the ranks are those "
+        "of the change, empty where one is full or cannot be told from rounding.",
     )  # fmt: skip
+
+
+def _place(pair: Pair) -> tuple[bool, bool, bool, float]:
+    return not pair.unexplained, not pair.parameter, pair.state in ("changed", "rounded"), -_moved(pair)
 
 
 def _row(pair: Pair) -> tuple[Cell, ...]:
     state = WORDS.get(pair.state, pair.state) + (" (!)" if pair.unexplained else "")
     state += " (declared new)" if pair.declared else ""
+    state += "" if pair.parameter else " (no parameter)"
     numbers = tuple(value if isfinite(value) else None for value in (pair.correlation, pair.relative, pair.stable_rank))
     full = pair.shape and pair.rank >= min(pair.shape[0], pair.size // max(1, pair.shape[0]))
     rank = pair.rank if pair.rank >= 0 and not full else None

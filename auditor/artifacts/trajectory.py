@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, ClassVar
 
+from auditor.artifacts.buffers import Buffers, BuffersOf
 from auditor.errors import NotApplicable, SourceError
 from auditor.evidence import Measurement
 from auditor.methods.training.record import Changes, Curves, Run
@@ -158,7 +159,7 @@ class Opened(Live[Recorded]):
 class HistoryTrajectory(Derived[Trajectory]):
     """The changes between a model's checkpoints or the records of a trace, and what is known beside them."""
 
-    version: ClassVar[int] = 3
+    version: ClassVar[int] = 4
     artifact: ClassVar[type] = Trajectory
     ref: ModelRef
     runtime: Runtime
@@ -169,10 +170,11 @@ class HistoryTrajectory(Derived[Trajectory]):
         return f"changes of {self.ref.name}"
 
     def needs(self) -> Mapping[str, Need[Any]]:
-        """The opened history."""
+        """The opened history; of checkpoints also which tensors are buffers. A trace holds parameters alone."""
         if self.ref.history is None or self.ref.history.source == "finetune":
             raise SourceError(f"models.{self.ref.name}: expected a history on disk", hint=CHECKPOINTS)
-        return {"history": Opened(self.ref)}
+        found: dict[str, Need[Any]] = {"history": Opened(self.ref)}
+        return found | ({"buffers": BuffersOf(self.ref)} if self.ref.history.source == "checkpoints" else {})
 
     def build(self, *args: Any, **upstream: Any) -> Trajectory:
         """Checkpoints are read tensor by tensor; a trace or event files are in memory."""
@@ -183,18 +185,20 @@ class HistoryTrajectory(Derived[Trajectory]):
             from auditor.methods.training.recorded import event_curves
 
             return Trajectory("tensorboard", (), curves=(event_curves(found.events),), said=found.remarks)
-        return _of_checkpoints(found)
+        return _of_checkpoints(found, upstream["buffers"])
 
 
-def _of_checkpoints(found: Recorded) -> Trajectory:
+def _of_checkpoints(found: Recorded, buffers: Buffers) -> Trajectory:
     from auditor.methods.training.checkpoints import changes_of
 
-    read = changes_of(found.checkpoints, found.steps)
+    stored = dict.fromkeys(name for file in found.checkpoints for name in file.shapes)
+    read = changes_of(found.checkpoints, found.steps, buffers.among(stored))
     tied = [f"{name} and {other}" for name, other in read.tied.items()]
     said = (f"Matrices that are equal in every checkpoint count once: {_listed(tied, 'pair')}.",) if tied else ()
     return Trajectory(
-        "checkpoints", (read.changes,), appeared=read.appeared, vanished=read.vanished, said=(*found.remarks, *said)
-    )
+        "checkpoints", (read.changes,), appeared=read.appeared, vanished=read.vanished,
+        said=(*found.remarks, *said, buffers.said),
+    )  # fmt: skip
 
 
 def _of_trace(found: Recorded) -> Trajectory:

@@ -26,7 +26,7 @@ class Lineage(Check):
         method="The stored tensors of both models are read one pair at a time, matched by name (leading words that "
         "wrappers put before most names are taken off and said), and digested. A tensor is identical, identical up to "
         "rounding where the types differ, changed, transposed, of another shape, added or missing. Tensors of the same "
-        "bytes are tied and count once; buffers of normalization layers are compared, and are no parameters. "
+        "bytes are tied and count once; buffers, as the built module names them, are compared and are no parameters. "
         "parent_correlation is the mean of r over the tensors of two or more dimensions of equal shape, weighted by "
         "size. A tensor whose parent is constant says nothing and is left out; one that became constant or is not "
         "finite counts as 0. A tensor is unexplained if it has no counterpart or another shape and does not belong to "
@@ -41,6 +41,7 @@ class Lineage(Check):
         "with it, and child and parent could be exchanged. Only equal digests prove that a file is the one that was "
         "published. Hidden units in another order compute the same and correlate about 0 here. Trained models share "
         "some structure, so that single tensors of unrelated models may pass the noise: read parent_correlation first. "
+        "A change of vectors alone (biases, norms) hardly shows in parent_correlation: see the table. "
         "Stable ranks of large matrices are sketched.",
         citation="Halko, Martinsson and Tropp, SIAM Review 53 (2011), for the sketch; Rudelson and Vershynin, Journal "
         "of the ACM 54 (2007), for the stable rank; Hu et al., LoRA, ICLR 2022.",

@@ -26,25 +26,30 @@ class Held(Protocol):
         """One of them, as it is stored."""
 
 
-def descent(child: Held, parent: Held, declared: frozenset[str] = frozenset(), shown: int = 6) -> Descent:
-    """Compare all tensors. declared: names in the child (of missing ones in the parent) that may be new."""
+def descent(
+    child: Held, parent: Held, declared: frozenset[str] = frozenset(), buffers: frozenset[str] = frozenset(),
+    shown: int = 6,
+) -> Descent:  # fmt: skip
+    """Compare all tensors. declared: names in the child (of missing ones in the parent) that may be new.
+    buffers: such names that are no parameters, beside the statistics of normalization layers.
+    """
     match = matched(list(child.shapes), list(parent.shapes))
     found: list[Pair] = []
     spectra: dict[str, Floats] = {}
     for name in child.shapes:
         mine, other = child.get(name), match.pairs.get(name)
-        pair, spectrum = _paired(name, mine, parent.get(other) if other else None)
+        pair, spectrum = _paired(name, mine, parent.get(other) if other else None, buffers)
         found.append(replace(pair, declared=name in declared))
         if spectrum is not None:
             spectra[name] = spectrum
             spectra = _largest(spectra, found, shown)
     found = _tied(found, [pair.digest for pair in found], [pair.flat for pair in found])
     lost = [name for name in parent.shapes if name not in set(match.pairs.values())]
-    return Descent((*found, *_missing(lost, parent, found, declared)), spectra, match.child, match.parent)
+    return Descent((*found, *_missing(lost, parent, found, declared, buffers)), spectra, match.child, match.parent)
 
 
-def _paired(name: str, mine: Tensor, theirs: Tensor | None) -> tuple[Pair, Floats | None]:
-    shape, parameter = tuple(mine.shape), is_parameter(name, mine)
+def _paired(name: str, mine: Tensor, theirs: Tensor | None, buffers: frozenset[str]) -> tuple[Pair, Floats | None]:
+    shape, parameter = tuple(mine.shape), is_parameter(name, mine, buffers)
     base = Pair(name, "added", shape, (), parameter, digest=digest(mine), flat=constant(mine))
     if theirs is None:
         return base, None
@@ -60,9 +65,9 @@ def _paired(name: str, mine: Tensor, theirs: Tensor | None) -> tuple[Pair, Float
     return replace(pair, relative=moved.relative, stable_rank=moved.stable_rank, rank=rank), moved.spectrum
 
 
-def is_parameter(name: str, tensor: Tensor) -> bool:
-    """Whether it holds real numbers that are no statistics of a normalization layer."""
-    return tensor.is_floating_point() and name.rsplit(".", 1)[-1] not in STATISTICS
+def is_parameter(name: str, tensor: Tensor, buffers: frozenset[str]) -> bool:
+    """Whether it holds real numbers that are no buffer and no statistics of a normalization layer."""
+    return tensor.is_floating_point() and name not in buffers and name.rsplit(".", 1)[-1] not in STATISTICS
 
 
 def _largest(spectra: dict[str, Floats], found: list[Pair], count: int) -> dict[str, Floats]:
@@ -86,15 +91,19 @@ def _tied(pairs: list[Pair], digests: list[str], flat: list[bool]) -> list[Pair]
     return [replace(pair, tied=name if name != pair.name else "") for pair, name in zip(pairs, names, strict=True)]
 
 
-def _missing(lost: list[str], parent: Held, found: list[Pair], declared: frozenset[str]) -> list[Pair]:
+def _missing(
+    lost: list[str], parent: Held, found: list[Pair], declared: frozenset[str], buffers: frozenset[str]
+) -> list[Pair]:
     """The parent's tensors that the child does not have; tied where they hold what another of the parent's holds."""
     there = {pair.before_digest: pair.name for pair in found if pair.before_digest and not pair.before_flat}
     missing: list[Pair] = []
     for name in lost:
         tensor = parent.get(name)
         held, shape, flat = digest(tensor), tuple(tensor.shape), constant(tensor)
-        pair = Pair(name, "missing", (), shape, is_parameter(name, tensor), before_digest=held, before_flat=flat,
-                    tied=there.get(held, ""), declared=name in declared)  # fmt: skip
+        pair = Pair(
+            name, "missing", (), shape, is_parameter(name, tensor, buffers), before_digest=held, before_flat=flat,
+            tied=there.get(held, ""), declared=name in declared,
+        )  # fmt: skip
         missing.append(pair)
         if not flat:
             there.setdefault(held, name)

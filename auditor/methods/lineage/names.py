@@ -1,7 +1,7 @@
 """Names: which tensor of one model is which of another, whatever wrappers their names bear."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 
 ADAPTED = ".base_layer"
@@ -29,6 +29,15 @@ def matched(child: Sequence[str], parent: Sequence[str]) -> Match:
     ends = [*((lead, "") for lead in _leads(child)), *(("", lead) for lead in _leads(parent))]
     ways = [Match(_pairs(child, parent, left, right), left, right) for left, right in ends]
     return max(ways, key=lambda way: (len(way.pairs), -len(way.child) - len(way.parent)))
+
+
+def counterparts(names: Sequence[str], others: Sequence[str], marked: Set[str]) -> frozenset[str]:
+    """Those of the names whose counterpart among the others is marked.
+
+    >>> counterparts(["module.a.weight", "module.pe"], ["a.weight", "pe"], {"pe"})
+    frozenset({'module.pe'})
+    """
+    return frozenset(name for name, other in matched(names, others).pairs.items() if other in marked)
 
 
 def _leads(names: Sequence[str]) -> list[str]:

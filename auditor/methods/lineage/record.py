@@ -23,8 +23,8 @@ def related(found: float, size: int) -> bool:
 class Pair:
     """One tensor. name: in the child, of a missing one in the parent. shape, before: in child and parent, () without.
 
-    parameter: False for whole numbers and the statistics of normalization layers. correlation: as of Likeness. digest,
-    before_digest: "" without. tied: the name of another tensor of the same side that holds the same bytes and stands
+    parameter: False for whole numbers and buffers. correlation: as of Likeness. digest, before_digest:
+    "" without. tied: the name of another tensor of the same side that holds the same bytes and stands
     for both. flat: constant in the parent. relative, stable_rank: of its change, nan without; rank: -1 if unknown.
     """
 

@@ -57,10 +57,11 @@ class Read:
     tied: dict[str, str]
 
 
-def changes_of(files: Sequence[Opened], steps: Sequence[int]) -> Read:
+def changes_of(files: Sequence[Opened], steps: Sequence[int], buffers: frozenset[str] = frozenset()) -> Read:
     """The changes between consecutive checkpoints, `steps` being their steps.
 
-    Floating-point tensors that all files hold in one shape; buffers of normalization layers are left out by name. All
+    Floating-point tensors that all files hold in one shape; `buffers`, and those of normalization layers, are left out
+    by name. All
     is computed in float32 (float64 where it is stored so), whatever the stored type; `resolution` says what the
     rounding of the stored numbers may do. A tensor that changes its shape counts as vanished and appeared. Matrices
     that are equal bit by bit in every checkpoint count once, unless all their elements are equal. Vectors do not: two
@@ -73,7 +74,7 @@ def changes_of(files: Sequence[Opened], steps: Sequence[int]) -> Read:
             f"a history needs two checkpoints or more whose names hold rising step numbers; found steps {list(steps)}",
             hint="name them like step-0100.safetensors",
         )
-    shapes = [_kept(file.shapes) for file in files]
+    shapes = [_kept(file.shapes, buffers) for file in files]
     common = [name for name in sorted(shapes[0]) if all(name in later for later in shapes[1:])]
     common = [name for name in common if len({later[name].shape for later in shapes}) == 1]
     if not common:
@@ -86,12 +87,12 @@ def changes_of(files: Sequence[Opened], steps: Sequence[int]) -> Read:
     return Read(changes, tuple(gained), tuple(lost), tied)
 
 
-def _kept(shapes: Mapping[str, Shaped]) -> dict[str, Shaped]:
-    """Floating-point tensors that are no normalization statistics."""
+def _kept(shapes: Mapping[str, Shaped], buffers: frozenset[str]) -> dict[str, Shaped]:
+    """Floating-point tensors that are no buffers and no normalization statistics."""
     return {
         name: shape
         for name, shape in shapes.items()
-        if shape.floating and shape.count and name.rsplit(".", 1)[-1] not in STATISTICS
+        if shape.floating and shape.count and name not in buffers and name.rsplit(".", 1)[-1] not in STATISTICS
     }
 
 
