@@ -21,6 +21,7 @@ class LearningPhases(Check):
     """
 
     pillar: ClassVar[Pillar] = "traceability"
+    version: ClassVar[int] = 2
     about: ClassVar[About] = About(
         title="Learning phases",
         question="In what phases did the model learn, and do its records stand in the order in which they were made?",
@@ -92,7 +93,7 @@ class LearningPhases(Check):
             else:
                 notes += (f"{name} is not measured: {why}.",)
         blocks = drawn(each[0], known[0], losses, alike, "" if len(each) == 1 else ", first seed")
-        return Evidence(measurements=trajectory.bounded(measured), blocks=blocks, notes=notes)
+        return Evidence(measurements=trajectory.bounded(measured, up=("path_efficiency",)), blocks=blocks, notes=notes)
 
 
 WHY = {
