@@ -45,9 +45,10 @@ def products(module: nn.Module, forward: Forward, layer: Layer, train: Pairs, te
     What the module says of its parameters (requires_grad, grad) stays. At most HELD numbers of gradients are held of
     either side: where they do not fit at once, those of the training examples are made again for each part of the test.
     """
-    if layer.outer and _holds(module, forward, layer, train, task):
-        return _outer(module, forward, layer, train, test, task)
-    layer.require_room()
+    if layer.outer:
+        if _holds(module, forward, layer, train, task):
+            return _outer(module, forward, layer, train, test, task)
+        layer.require_room()
     return _made(module, forward, layer, train, test, task)
 
 
