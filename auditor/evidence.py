@@ -109,6 +109,11 @@ class Measurement(Value):
             raise ValueError(f"{self.name}: a sampled measurement needs its sampling distribution")
         return self
 
+    def undecided(self) -> "Measurement":
+        """The number alone, as one replicate of which no error is known: it can neither pass nor fail."""
+        bare = {"kind": "unreplicated", "method": "none", "censored": False, "distribution": NoDistribution()}
+        return self.model_copy(update=bare)
+
 
 class Evidence(Value):
     """All that a check found. samples: per-example columns, beside the examples' digests.

@@ -14,7 +14,8 @@ SHOWN = 20
 def told(importance: Importance) -> dict[str, tuple[float, Moments | None]]:
     """gini and effective_share: the value, and what the blocks of examples say of its spread, None without them.
 
-    Left out where no parameter has any importance.
+    Both are shares: an estimate that its error carries beyond 0 or 1 is told as 0 or 1. Left out where
+    no parameter has any importance.
     """
     columns = {"gini": (importance.gini, importance.gini_told)}
     columns["effective_share"] = (importance.effective_share, importance.effective_told)
@@ -22,6 +23,7 @@ def told(importance: Importance) -> dict[str, tuple[float, Moments | None]]:
     for name, (plain, pseudo) in columns.items():
         if plain is not None and len(pseudo):
             mean, sd, n = moments(pseudo)
+            mean = min(1.0, max(0.0, mean))
             found[name] = mean, Moments(mean=mean, sd=sd, n=n)
         elif plain is not None:
             found[name] = plain, None
@@ -41,6 +43,9 @@ def remarks(importance: Importance) -> tuple[str, ...]:
         )
     elif importance.read:
         said.append("Too few examples, or none that share important parameters: no error can be told.")
+    for name, (value, spread) in told(importance).items():
+        if spread and value in (0, 1):
+            said.append(f"{name} is estimated at {value:g} or beyond, where no share can be: it is told as {value:g}.")
     if 0 < importance.read < parameters:
         said.append(f"Both are read on {importance.read:,} of {parameters:,} parameters, evenly spread.")
     return tuple(said)

@@ -31,7 +31,7 @@ WORDS = 160
 
 @dataclass(frozen=True)
 class Side:
-    """The first n rows of a data set: labels and what the last stage predicts (head indices, or numbers), float64 [n];
+    """The first n rows of a data set: labels and what a stage predicts (head indices, or numbers), float64 [n];
     rows: where they stand in the data set, from 0; groups: the unit of resampling, empty without."""
 
     name: str
@@ -54,7 +54,8 @@ class Contents:
 class Influences:
     """pairs: float64 [n, m], the influence of n training examples on the loss of m others; own: [n], on their own.
 
-    steps: the stages that were summed; left_out: those whose gradients are not finite. equal: whether their learning
+    steps: the stages that were summed, of which the last predicts; left_out: those whose outputs or gradients are not
+    finite. equal: whether their learning
     rates are not known, so that each has weight 1. layer: whose parameters, `size` numbers; made: whether the
     gradients had to be made one by one. shown_train: the most self-influential, then the strongest proponent and
     opponent of each of shown_test, where there is one.
@@ -84,6 +85,7 @@ class Influences:
 class InfluencesOf(Derived[Influences]):
     """The influence of the first `train_rows` of the training data on the first `test_rows` of the data."""
 
+    version: ClassVar[int] = 2
     artifact: ClassVar[type] = Influences
     stages: Need[Any]
     train: Batches
@@ -110,16 +112,16 @@ class InfluencesOf(Derived[Influences]):
         return Cost(forwards=(self.count + 1) * batches, backwards=self.count * batches)
 
     def build(self, *args: Any, **upstream: Any) -> Influences:
-        """The last stage's predictions first, then stage by stage."""
+        """Predictions of the last stage whose outputs are finite, then stage by stage up to it."""
         import numpy as np
 
         stages, loaders = upstream["stages"], (upstream["train"], upstream["test"])
         rows, task = (self.train_rows, self.test_rows), self.train.model.task
-        train, test = self._predicted(stages, loaders, rows)
+        last, train, test = _predicted(stages, loaders, rows)
         wanted = test.predicted if task == "classification" else test.labels
         sides = (_again(loaders[0], train.labels), _again(loaders[1], wanted))
         layer, found = _asked(stages, sides, self.layer, task)
-        finite = {step: each for step, each in found.items() if each.finite}
+        finite = {step: each for step, each in found.items() if each.finite and step <= last}
         if not finite:
             raise NotApplicable(f"the gradients of layer {layer.name} are finite at no stage")
         weights, equal = _weights(stages, tuple(finite))
@@ -131,7 +133,8 @@ class InfluencesOf(Derived[Influences]):
         return Influences(
             pairs=pairs, own=own, train=train, test=test, steps=tuple(finite),
             left_out=tuple(step for step in found if step not in finite), equal=equal,
-            layer=layer.name, size=layer.size, made=not layer.outer, shown_train=_contents(loaders[0], places),
+            layer=layer.name, size=layer.size, made=any(each.made for each in finite.values()),
+            shown_train=_contents(loaders[0], places),
             shown_test=_contents(loaders[1], tuple(range(min(SHOWN, len(test.labels))))), classes=self._names(train),
             remarks=tuple(remarks),
         )  # fmt: skip
@@ -143,11 +146,15 @@ class InfluencesOf(Derived[Influences]):
         highest = int(max(train.labels.max(), train.predicted.max(), self.train.model.outputs - 1))
         return (*self.classes, *(f"class {index}" for index in range(known, highest + 1)))
 
-    def _predicted(self, stages: Stages, loaders: Any, rows: tuple[int, int]) -> tuple[Side, Side]:
-        """Both sides as the last stage sees them."""
-        _, model = next(iter(replace(stages, steps=stages.steps[-1:]).models()))
+
+def _predicted(stages: Stages, loaders: Any, rows: tuple[int, int]) -> tuple[int, Side, Side]:
+    """The last stage whose outputs are finite for all rows, and both sides as it sees them: argmax of NaN is 0."""
+    for step in reversed(stages.steps):
+        _, model = next(iter(replace(stages, steps=(step,)).models()))
         train, test = (_side(model, loader, count) for loader, count in zip(loaders, rows, strict=True))
-        return train, test
+        if train is not None and test is not None:
+            return step, train, test
+    raise NotApplicable("the model's outputs are finite at no stage")
 
 
 def _asked(
@@ -173,7 +180,8 @@ def _weights(stages: Stages, steps: tuple[int, ...]) -> tuple[dict[int, float], 
     return (rates, False) if known else (dict.fromkeys(steps, 1.0), True)
 
 
-def _side(model: Any, loader: BatchLoader, rows: int) -> Side:
+def _side(model: Any, loader: BatchLoader, rows: int) -> Side | None:
+    """None where an output is not finite."""
     import numpy as np
     import torch
 
@@ -185,6 +193,8 @@ def _side(model: Any, loader: BatchLoader, rows: int) -> Side:
             outputs.append(model.logits(batch.inputs).cpu().double().numpy())
             groups += batch.groups
     logits, rows = np.concatenate(outputs)[:rows], min(rows, loader.rows)
+    if not np.isfinite(logits).all():
+        return None
     classes = loader.dataset.ref.task == "classification"
     said = logits.argmax(axis=1).astype(np.float64) if classes else logits[:, 0]
     kept = tuple(groups[:rows]) if any(groups) else ()

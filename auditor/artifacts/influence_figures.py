@@ -109,3 +109,20 @@ def _curve(found: Influences) -> Lines:
         "at once: few examples still move the model, hard or mislabelled ones.",
         x_label="strongest training examples", y_label="share of self-influence", lines=(line, even),
     )  # fmt: skip
+
+
+def remarks(found: Influences) -> tuple[str, ...]:
+    """What the numbers were made of."""
+    weight = "each of weight 1, since their learning rates are not known" if found.equal else "by their learning rates"
+    how = ", made one by one" if found.made else ""
+    said = [
+        f"Gradients of layer {found.layer} ({found.size:,} parameters{how}) at {len(found.steps)} stages, {weight}; "
+        f"{len(found.own):,} rows of {found.train.name}, {found.pairs.shape[1]:,} of {found.test.name}."
+    ]
+    if found.left_out:
+        steps = ", ".join(map(str, found.left_out))
+        said.append(
+            f"Stages whose outputs or gradients are not finite are left out: {steps}. What is left of such a training "
+            "decides nothing: no number can pass or fail."
+        )
+    return (*said, *found.remarks)

@@ -55,13 +55,16 @@ class Trajectory:
         said = [self.diverged(), self.stopped(), *(remark for run in self.runs for remark in run.remarks), *self.said]
         return tuple(dict.fromkeys(sentence for sentence in said if sentence))
 
-    def bounded(self, measured: Iterable[Measurement]) -> tuple[Measurement, ...]:
+    def bounded(self, measured: Iterable[Measurement], up: Sequence[str] = ()) -> tuple[Measurement, ...]:
         """The measurements, as lower bounds if a run diverged or a history ends in numbers that are not finite.
 
-        What is left of such a run looks healthier than it was: it may fail an expectation, never pass one.
+        What is left of such a run looks healthier than it was: it may fail an expectation, never pass one. up: metrics
+        that are better when higher. A lower bound would let them pass, so they are left undecided instead.
         """
-        lost = any(run.diverged for run in self.runs) or not all(part.finite() for part in self.changes)
-        return tuple(one.model_copy(update={"censored": True}) if lost else one for one in measured)
+        if not any(run.diverged for run in self.runs) and all(part.finite() for part in self.changes):
+            return tuple(measured)
+        return tuple(one.undecided() if one.name in up else one.model_copy(update={"censored": True})
+                     for one in measured)  # fmt: skip
 
     def remarks(self, short: int = 0) -> tuple[str, ...]:
         """What a reader of the changes must know, in sentences. short: histories too short to be read."""

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from histories import changes
 
 from auditor.artifacts.finetune import FineTune, Starting
 from auditor.artifacts.trajectory import (
@@ -16,6 +17,7 @@ from auditor.artifacts.trajectory import (
     trajectories_of,
 )
 from auditor.errors import NotApplicable, SourceError
+from auditor.evidence import Measurement, Moments
 from auditor.execute.codec import decode, encode
 from auditor.execute.store import Store
 from auditor.execute.workshop import Workshop
@@ -185,3 +187,16 @@ def _accuracy(ref: ModelRef, made: Workshop) -> float:
             for batch in made.get(Batches(ref, matched, RUNTIME))
         ]
     return float(torch.cat(right).float().mean())
+
+
+def test_a_lost_history_bounds_what_is_better_low_and_leaves_the_rest_undecided() -> None:
+    low, high = (
+        Measurement(name=name, value=0.5, n=3, method="t", distribution=Moments(mean=0.5, sd=0.1, n=3))
+        for name in ("rate", "score")
+    )
+    whole = changes(np.ones((4, 2)), np.ones((4, 2)))
+    broken = changes(np.array([[1.0, 1], [1, np.nan]]), np.ones((2, 2)))
+    assert Trajectory("checkpoints", (whole,)).bounded((low, high), up=("score",)) == (low, high)
+    bound, bare = Trajectory("checkpoints", (broken,)).bounded((low, high), up=("score",))
+    assert bound.censored and bound.distribution == low.distribution
+    assert (bare.kind, bare.method, bare.censored, bare.distribution.kind) == ("unreplicated", "none", False, "none")

@@ -29,6 +29,7 @@ class Importances(Check):
     """
 
     pillar: ClassVar[Pillar] = "traceability"
+    version: ClassVar[int] = 2
     about: ClassVar[About] = About(
         title="Importance of the parameters",
         question="Is what the model knows carried by few of its parameters, and are they those that count?",
@@ -53,7 +54,8 @@ class Importances(Check):
         limits="The diagonal of the empirical Fisher information uses the data's labels and leaves out how parameters "
         "act together; near a perfect fit it is small everywhere. Removal is a large change, importance speaks of "
         "small ones. Magnitude needs no data, and its inequality is no evidence of use. Numbers depend on the data "
-        "and on the task's loss; compare models only on equal ones.",
+        "and on the task's loss; compare models only on equal ones. Where the examples' importances differ by orders "
+        "of magnitude, intervals of effective_share at 95% cover the truth in about .87 of cases at 32 blocks.",
         citation="Kirkpatrick et al., PNAS 114 (2017). Kunstner, Balles and Hennig, NeurIPS 2019. Molchanov et al., "
         "Pruning convolutional neural networks for resource efficient inference, ICLR 2017. Gini, 1912. Kish, Survey "
         "sampling, 1965. Tukey, Annals of Mathematical Statistics 29 (1958), on the jackknife.",

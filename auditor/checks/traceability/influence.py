@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from auditor.artifacts.influence import Influences, influences_of
-from auditor.artifacts.influence_figures import figures
+from auditor.artifacts.influence_figures import figures, remarks
 from auditor.artifacts.trajectory import missing
 from auditor.check import About, Check, Pillar
-from auditor.evidence import Evidence, Metric
+from auditor.evidence import Evidence, Measurement, Metric
 from auditor.needs import Need
 from auditor.subject import Subject
 
@@ -23,6 +23,7 @@ class Influence(Check):
     """
 
     pillar: ClassVar[Pillar] = "traceability"
+    version: ClassVar[int] = 2
     about: ClassVar[About] = About(
         title="Influence of training examples",
         question="Which training examples speak for a decision, do they show the same class, and do a few of them "
@@ -31,12 +32,12 @@ class Influence(Check):
         "self-influence(z) = influence(z, z);  self_influence_gini = sum_i (2 i - n - 1) s_(i) / (n sum s)",
         method="TracIn over the stages of the history that hold weights, in eval mode. L is the cross-entropy (or the "
         "squared error of a regression). z is a training example with its label; z' an example of the data: of a "
-        "classifier with the class that the last stage predicts, so that it is the decision that is explained, right "
-        "or wrong; of a regression with its label. A proponent has an influence above 0: a step on it lowers the loss "
-        "of z'. For proponents_same_class an example counts where more than half of its `top` strongest proponents "
-        "(fewer, if fewer are above 0) have its own, true label. A linear layer's gradients are outer products and "
-        "never made; those of other layers are made, as many at a time as 67 million numbers hold. The layer is named "
-        "in the notes. Where learning rates are not known every stage has the same weight.",
+        "classifier with the class that the last finite stage predicts, so that it is the decision that is explained,"
+        " right or wrong; of a regression with its label. A proponent has an influence above 0: a step on it lowers "
+        "the loss of z'. For proponents_same_class an example counts where more than half of its `top` strongest "
+        "proponents (fewer, if fewer are above 0) have its own, true label. A linear layer's gradients are outer "
+        "products and never made; those of other layers are made, as many at a time as 67 million numbers hold. The "
+        "layer is named in the notes. Where learning rates are not known every stage has the same weight.",
         reading="Look at the table first: wrong labels are among the most self-influential examples far above their "
         "share (of 300 with one in ten labels wrong, 22 to 26 of the first 30 were wrong). A high Gini coefficient "
         "says that few examples still move the model: those at the border of classes, those learned by heart, and "
@@ -94,33 +95,23 @@ class Influence(Check):
         """How unequal self-influence is, and whether proponents have the example's class."""
         import numpy as np
 
-        from auditor.methods.influence.ranking import gini, same_class
+        from auditor.methods.influence.ranking import gini
 
         over = {"self_influence_gini": lambda rows: gini(found.own[rows])}
         measured, said = self.resampled_each(over, np.zeros(len(found.own)), found.train.groups, seed)
-        if not found.classes:
-            why = {"proponents_same_class": "the labels are not classes"}
-            return Evidence(
-                measurements=tuple(measured), blocks=figures(found), notes=(*_notes(found), *said), inapplicable=why
-            )
+        why = {} if found.classes else {"proponents_same_class": "the labels are not classes"}
+        if found.classes:
+            measured += self._shares(found, said)
+        if found.left_out:
+            measured = [one.undecided() for one in measured]
+        notes = (*remarks(found), *said)
+        return Evidence(measurements=tuple(measured), blocks=figures(found), notes=notes, inapplicable=why)
+
+    def _shares(self, found: Influences, said: list[str]) -> list[Measurement]:
+        from auditor.methods.influence.ranking import same_class
+
         places, hits = same_class(found.pairs, found.train.labels, found.test.labels, self.top)
-        if len(places):
-            groups = [found.test.groups[place] for place in places] if found.test.groups else ()
-            measured.append(self.share("proponents_same_class", hits.tolist(), groups))
         if alone := found.pairs.shape[1] - len(places):
             said.append(f"{alone} examples of {found.test.name} have no proponent and are left out.")
-        return Evidence(measurements=tuple(measured), blocks=figures(found), notes=(*_notes(found), *said))
-
-
-def _notes(found: Influences) -> tuple[str, ...]:
-    """What the numbers were made of."""
-    weight = "each of weight 1, since their learning rates are not known" if found.equal else "by their learning rates"
-    how = ", made one by one" if found.made else ""
-    said = [
-        f"Gradients of layer {found.layer} ({found.size:,} parameters{how}) at {len(found.steps)} stages, {weight}; "
-        f"{len(found.own):,} rows of {found.train.name}, {found.pairs.shape[1]:,} of {found.test.name}."
-    ]
-    if found.left_out:
-        steps = ", ".join(map(str, found.left_out))
-        said.append(f"Stages whose gradients are not finite are left out: {steps}.")
-    return (*said, *found.remarks)
+        groups = [found.test.groups[place] for place in places] if found.test.groups else ()
+        return [self.share("proponents_same_class", hits.tolist(), groups)] if len(places) else []

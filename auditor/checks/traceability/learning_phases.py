@@ -22,6 +22,7 @@ class LearningPhases(Check):
     """
 
     pillar: ClassVar[Pillar] = "traceability"
+    version: ClassVar[int] = 2
     about: ClassVar[About] = About(
         title="Learning phases",
         question="In what phases did the model learn, and do its records stand in the order in which they were made?",
@@ -106,7 +107,8 @@ class LearningPhases(Check):
         notes += (said,) if shipped is not None and (said := shipped.remark()) else ()
         blocks = drawn(each[0], known[0], losses, alike, "" if len(each) == 1 else ", first seed")
         untold = {} if shipped else {"unrecorded_tensors": UNTOLD[trajectory.source == "finetune"]}
-        return Evidence(measurements=trajectory.bounded(measured), blocks=blocks, notes=notes, inapplicable=untold)
+        bounds = trajectory.bounded(measured, up=("path_efficiency",))
+        return Evidence(measurements=bounds, blocks=blocks, notes=notes, inapplicable=untold)
 
 
 UNTOLD = (

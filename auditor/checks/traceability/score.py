@@ -22,6 +22,7 @@ class Score(Check):
     """
 
     pillar: ClassVar[Pillar] = "traceability"
+    version: ClassVar[int] = 2
     about: ClassVar[About] = About(
         title="Traceability score",
         question="Can one follow this model: do its layers move steadily, and do few parameters carry it?",
@@ -38,13 +39,15 @@ class Score(Check):
         "on half of the examples agrees best with what the other half loses when each layer is set to its mean. The "
         "score of the whole is absolute and can be compared between models. Over several seeds its interval is "
         "Student's, widened by the error of N_eff / N over examples; a history of checkpoints is one given history, "
-        "so only that error is left; a single seed is a single replicate.",
+        "so only that error is left; a single seed is a single replicate. Where that error is not known, where a "
+        "run diverged or where a history ends in numbers that are not finite, nothing is decided.",
         reading="1: all layers follow the learning rate and one parameter carries all; 0: neither. A rank_stability "
         "near 1 says that the order of the layers hardly depends on alpha; below 0.5 the ranking is a choice of the "
         "weight, and only u and v apart should be read.",
         limits="The score joins two things that no law joins: look at both. The direction `as_published` gives credit "
         "for moving fast. Without known learning rates, S takes a schedule for unsteadiness. N_eff / N depends on the "
-        "data. Over few layers scaling rests on the extremes.",
+        "data. Over few layers scaling rests on the extremes. A rank has no honest interval from few blocks of "
+        "examples: rank_stability decides nothing unless importance needs no example (magnitude).",
         citation="Entropy weights: Hwang and Yoon, Multiple attribute decision making, 1981. CRITIC: Diakoulaki, "
         "Mavrotas and Papayannakis, Computers & Operations Research 22 (1995). Kendall, Biometrika 33 (1945).",
     )
@@ -82,9 +85,11 @@ class Score(Check):
         measured = [self._score(found, trajectory.source), self.exact("alpha", found.standing.alpha)]
         if len(found.standing.names) > 1:
             single: Any = "unreplicated" if trajectory.source == "finetune" else "exact"
-            measured.append(self.averaged("rank_stability", found.rank_stability, single=single))
+            agreed = self.averaged("rank_stability", found.rank_stability, single=single)
+            measured.append(agreed.undecided() if importance.read else agreed)
         said = (*found.notes, *trajectory.remarks(), *importance.remarks)
-        return Evidence(measurements=trajectory.bounded(measured), blocks=found.standing.blocks(), notes=said)
+        bounds = trajectory.bounded(measured, up=[metric.name for metric in self.metrics])
+        return Evidence(measurements=bounds, blocks=found.standing.blocks(), notes=said)
 
     def _score(self, found: Standings, source: str) -> Measurement:
         """Over seeds, over examples where the history is given, or a single replicate."""
@@ -95,9 +100,11 @@ class Score(Check):
         added = 0.0 if alpha == 1 else None if error is None else (1 - alpha) * error
         given = source != "finetune"
         plain = self.averaged("score", values, single="exact" if given and added == 0 else "unreplicated")
+        if added is None:
+            return plain.undecided()
         if isinstance(plain.distribution, Moments):
             n, sd = plain.distribution.n, plain.distribution.sd
-            wide = Moments(mean=plain.value, sd=(sd**2 + n * (added or 0.0) ** 2) ** 0.5, n=n)
+            wide = Moments(mean=plain.value, sd=(sd**2 + n * added**2) ** 0.5, n=n)
             return plain.model_copy(update={"distribution": wide})
         if not given or not added:
             return plain

@@ -35,6 +35,14 @@ class Layer:
         """How many examples' gradients are held at once where they are made."""
         return HELD // self.size
 
+    def require_room(self) -> None:
+        """NotApplicable where its gradients are too many numbers to be made."""
+        if self.size > HELD // 8:
+            raise NotApplicable(
+                f"layer {self.name} has {self.size:,} parameters; of a layer that is not linear on one vector an "
+                f"example, or whose weight is used elsewhere, at most {HELD // 8:,} can be asked: name a smaller one"
+            )
+
 
 @dataclass
 class _Ran:
@@ -74,12 +82,10 @@ def find(module: nn.Module, forward: Forward, inputs: Any, name: str = AUTO) -> 
         raise NotApplicable(f"layer {name} has no parameters: name another")
     outer = [len(shape) for shape in ran.inputs.get(name, [])] == [2] and _alone(module, name)
     outer = outer and ran.inputs[name][0][0] == count(inputs)
-    if not outer and size > HELD // 8:
-        raise NotApplicable(
-            f"layer {name} has {size:,} parameters; of a layer that is not linear on one vector an example at most "
-            f"{HELD // 8:,} can be asked: name a smaller one"
-        )
-    return Layer(name, outer, size)
+    found = Layer(name, outer, size)
+    if not outer:
+        found.require_room()
+    return found
 
 
 def _alone(module: nn.Module, name: str) -> bool:

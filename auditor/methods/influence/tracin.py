@@ -18,13 +18,20 @@ Floats = NDArray[np.float64]
 Pairs = Callable[[], Iterable[tuple[Any, Tensor]]]
 """Inputs and labels, batch by batch, from the start at each call."""
 
+NEAR = 1e-3
+"""How far, relative to its length, a gradient may lie from the outer product that stands for it."""
+
 
 @dataclass(frozen=True)
 class Products:
-    """pairs: [n, m], grad L(z) . grad L(z') of n training and m other examples; own: [n], norm(grad L(z))^2."""
+    """pairs: [n, m], grad L(z) . grad L(z') of n training and m other examples; own: [n], norm(grad L(z))^2.
+
+    made: whether the gradients had to be made one by one.
+    """
 
     pairs: Floats
     own: Floats
+    made: bool = False
 
     @property
     def finite(self) -> bool:
@@ -38,8 +45,32 @@ def products(module: nn.Module, forward: Forward, layer: Layer, train: Pairs, te
     What the module says of its parameters (requires_grad, grad) stays. At most HELD numbers of gradients are held of
     either side: where they do not fit at once, those of the training examples are made again for each part of the test.
     """
-    made = _outer if layer.outer else _made
-    return made(module, forward, layer, train, test, task)
+    if layer.outer:
+        if _holds(module, forward, layer, train, task):
+            return _outer(module, forward, layer, train, test, task)
+        layer.require_room()
+    return _made(module, forward, layer, train, test, task)
+
+
+def _holds(module: nn.Module, forward: Forward, layer: Layer, train: Pairs, task: str) -> bool:
+    """Whether outer products are the gradients of the first two examples: not so where the module also reads the
+    layer's weight by itself, as F.linear(x, layer.weight) does, which no hook sees. What is not finite tells nothing.
+    """
+    inputs, labels = next(iter(train()))
+    parameters = layer.of(module)
+    for at in range(min(2, len(labels))):
+        few, label = take(inputs, slice(at, at + 1)), labels[at : at + 1]
+        with only(module, parameters):
+            true = gradients(forward, parameters, few, label, task)[0]
+        with only(module, []):
+            a, e = (
+                torch.as_tensor(each[0]).to(true) for each in _factors(module, forward, layer, [(few, label)], task)
+            )
+        told = torch.outer(e, a).flatten()
+        apart = float((true - (told if len(parameters) == 1 else torch.cat([told, e]))).norm())
+        if apart > max(NEAR, torch.finfo(true.dtype).eps) * float(true.norm()):
+            return False
+    return True
 
 
 def _outer(module: nn.Module, forward: Forward, layer: Layer, train: Pairs, test: Pairs, task: str) -> Products:
@@ -86,7 +117,7 @@ def _made(module: nn.Module, forward: Forward, layer: Layer, train: Pairs, test:
                 rows.append(_numbers(left @ right.T))
                 own.append(_numbers(left.square().sum(dim=1)))
             columns.append(np.concatenate(rows))
-    return Products(np.concatenate(columns, axis=1), np.concatenate(own))
+    return Products(np.concatenate(columns, axis=1), np.concatenate(own), made=True)
 
 
 def _parts(

@@ -63,6 +63,16 @@ def _gains(importance: Any = None) -> Rises:
     return ablate(weights, losses, halves[1], 64, most_important(ranking, count), 10, draw)
 
 
+def test_shares_beyond_0_and_1_are_told_as_such() -> None:
+    spread = np.random.default_rng(0).normal(0, 0.01, 32)
+    found = _evidence(_gains(), gini_told=spread + 1.1, effective_told=spread - 0.1)
+    for name, value in (("gini", 1.0), ("effective_share", 0.0)):
+        said = one(found, name)
+        assert (said.value, said.distribution.mean) == (value, value)  # type: ignore[union-attr]
+        assert f"{name} is estimated at {value:g} or beyond" in " ".join(found.notes)
+    assert "beyond" not in " ".join(_evidence(_gains()).notes)
+
+
 def test_few_weights_that_count_are_found_and_a_random_ranking_gains_nothing() -> None:
     def at_random(weights: Weights) -> list[torch.Tensor]:
         draw = torch.Generator().manual_seed(3)

@@ -13,6 +13,7 @@ from auditor.checks.traceability.influence import Influence
 from auditor.evidence import Evidence
 from auditor.methods.influence.layer import find
 from auditor.methods.influence.tracin import products
+from tests.checks.judged import outcome
 
 ONE, NONE = Contents((0,), words=("a text",)), Contents((), words=())
 
@@ -124,3 +125,15 @@ def test_groups_are_the_unit_and_what_cannot_be_measured_is_said() -> None:
     assert "not finite are left out: 7" in said
     assert "self_influence_gini was not measured" in said
     assert "4 examples of test have no proponent" in said
+
+
+def test_what_is_left_of_a_training_that_broke_decides_nothing() -> None:
+    given = ([[1.0, 2.0], [2.0, 1.0]], [1.0, 3.0], [0, 1], [0, 1], [1, 0], [1, 0])
+    for lost in ((), (7,)):
+        evidence = Influence().measure(found=influences(*given, left_out=lost), seed=1)
+        assert {each.name for each in evidence.measurements} == {"self_influence_gini", "proponents_same_class"}
+        assert {each.kind for each in evidence.measurements} == {"unreplicated" if lost else "sampled"}
+        assert ("decides nothing" in " ".join(evidence.notes)) is bool(lost)
+    for each in evidence.measurements:
+        assert each.distribution.kind == "none"
+        assert {outcome(each, at_least=bound) for bound in (0.0, 1.0)}.isdisjoint({"pass", "fail"})

@@ -87,12 +87,14 @@ def test_a_short_history_measures_what_it_can_and_says_what_it_cannot() -> None:
     assert measured(changes(np.zeros((0, 3)), np.zeros((0, 3)))).measurements == ()
 
 
-def test_a_history_that_is_not_finite_gives_bounds() -> None:
+def test_a_history_that_is_not_finite_gives_bounds_of_what_is_better_low() -> None:
     part = changes_of(walk(24, size=2_000))
     part.change[-1] = np.nan
     found = measured(part)
-    assert found.measurements
-    assert all(each.censored for each in found.measurements)
+    kinds = {each.name: (each.censored, each.kind == "unreplicated") for each in found.measurements}
+    assert kinds.pop("path_efficiency") == (False, True)
+    assert kinds
+    assert all(censored for censored, _ in kinds.values())
 
 
 def test_losses_known_and_computed_anew_and_likeness_are_drawn() -> None:

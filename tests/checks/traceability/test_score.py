@@ -130,10 +130,32 @@ def test_frozen_unknown_and_single_layers_are_defined_and_said() -> None:
         scored(seeds(1), importance(effective_share=None, gini=None))
 
 
-def test_a_diverged_run_bounds_the_score() -> None:
+def test_an_error_that_is_not_known_leaves_the_score_undecided_over_seeds_too() -> None:
+    unknown = importance(gini_told=np.zeros(0), effective_told=np.zeros(0))
+    found = one(scored(seeds(5), unknown), "score")
+    assert (found.kind, found.distribution.kind) == ("unreplicated", "none")
+    assert {outcome(found, at_least=bound) for bound in (0.0, 1.0)}.isdisjoint({"pass", "fail"})
+    assert one(scored(seeds(5), unknown, alpha=1.0), "score").kind == "sampled"
+
+
+@pytest.mark.parametrize("trajectory", [seeds(5), Trajectory("checkpoints", (history(),))])
+def test_ranks_by_an_estimated_importance_decide_nothing(trajectory: Trajectory) -> None:
+    found = one(scored(trajectory), "rank_stability")
+    assert (found.kind, found.distribution.kind, found.value) == ("unreplicated", "none", 1.0)
+    sure = importance(read=0, gini_told=np.zeros(0), effective_told=np.zeros(0))
+    assert outcome(one(scored(trajectory, sure), "rank_stability"), at_least=0.9) == "pass"
+
+
+def test_a_history_that_diverged_or_ends_in_nan_neither_passes_nor_hides() -> None:
     broken = replace(history(), change=np.where(np.arange(20)[:, None] < 15, history().change, np.inf))
-    found = scored(Trajectory("finetune", (broken, history()), (run(changes=broken, diverged_at=150), run())))
-    assert all(each.censored for each in found.measurements)
+    runs = (run(changes=broken, diverged_at=150), run())
+    for lost in (Trajectory("finetune", (broken, history()), runs), Trajectory("checkpoints", (broken,))):
+        found = scored(lost)
+        assert {each.name for each in found.measurements} == {"score", "alpha", "rank_stability"}
+        for each in found.measurements:
+            assert (each.kind, each.censored, each.distribution.kind) == ("unreplicated", False, "none")
+            assert {outcome(each, at_least=bound) for bound in (0.0, 1.0)}.isdisjoint({"pass", "fail"})
+        assert "diverged" in " ".join(found.notes) or "no longer finite" in " ".join(found.notes)
 
 
 def test_the_figures_are_bars_lines_and_a_table() -> None:

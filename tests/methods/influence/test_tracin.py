@@ -148,3 +148,36 @@ def test_proponents_are_above_zero_and_most_must_be_more_than_half() -> None:
     places, hits = same_class(pairs, np.array([0, 1, 0]), np.array([0, 0, 0, 0]), 3)
     assert places.tolist() == [0, 3]
     assert hits.tolist() == [True, False]
+
+
+class Reused(nn.Module):
+    """A head whose weight is read once more, by a function that no hook sees, behind a gate."""
+
+    def __init__(self, gate: float) -> None:
+        super().__init__()
+        self.first, self.head, self.gate = nn.Linear(4, 4), nn.Linear(4, 3), gate
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.first(x).tanh()) + self.gate * nn.functional.linear(x, self.head.weight)
+
+
+def test_a_weight_that_a_function_reads_too_has_its_gradients_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    module = Reused(0.0).double().eval()
+    layer = find(module, module, TRAIN[0])
+    for gate in (0.0, 1.0):  # the gate may open at a later stage
+        module.gate = gate
+        found = products(module, module, layer, batched(TRAIN), batched(TEST), "classification")
+        assert (layer.outer, found.made) == (True, gate == 1)
+        wanted = slow(module, ["head.weight", "head.bias"], TRAIN, TEST)
+        np.testing.assert_allclose(found.pairs, wanted, rtol=1e-9, atol=1e-14)
+    monkeypatch.setattr(layers, "HELD", 80)
+    with pytest.raises(NotApplicable, match="used elsewhere"):
+        products(module, module, layer, batched(TRAIN), batched(TEST), "classification")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_rounding_is_no_reason_to_make_gradients(dtype: torch.dtype) -> None:
+    module, data = net().to(dtype), (TRAIN[0].to(dtype), TRAIN[1])
+    found = products(module, module, Layer("2", True, 21), batched(data), batched(data), "classification")
+    assert not found.made
