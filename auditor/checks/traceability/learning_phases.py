@@ -49,7 +49,6 @@ class LearningPhases(Check):
         citation="Li et al., Visualizing the loss landscape of neural nets (2018), draw such paths; Charikar, Chen & "
         "Farach-Colton (2002) for the projection; Jackson et al. (2005) for optimal partitioning.",
     )
-    version: ClassVar[int] = 2
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric(
             name="order_inversions", better="down", interval="t", resampling="seed",
