@@ -21,6 +21,7 @@ class LearningPhases(Check):
     """
 
     pillar: ClassVar[Pillar] = "traceability"
+    version: ClassVar[int] = 2
     about: ClassVar[About] = About(
         title="Learning phases",
         question="In what phases did the model learn, and do its records stand in the order in which they were made?",
@@ -42,7 +43,8 @@ class LearningPhases(Check):
         "were seen in 97 of 100 cases between neighbours inside a run and in all others inside it, but only in 63 of "
         "neighbours at an end, where a schedule that decays to nothing leaves the last records in one place. Changes "
         "of slope alone are no phases. Of fewer than 4 records, 16 intervals or 8 moving intervals, order, path and "
-        "phases are not measured.",
+        "phases are not measured; nor is the order of records that are all alike, or whose every change may be the "
+        "rounding of the stored numbers.",
         citation="Li et al., Visualizing the loss landscape of neural nets (2018), draw such paths; Charikar, Chen & "
         "Farach-Colton (2002) for the projection; Jackson et al. (2005) for optimal partitioning.",
     )
@@ -96,7 +98,7 @@ class LearningPhases(Check):
 
 
 WHY = {
-    "order_inversions": "it takes 4 records whose projections are known",
+    "order_inversions": "it takes 4 records whose projections are known, and that differ by more than rounding",
     "path_efficiency": "it takes 16 intervals, a record near each of 17 evenly spaced steps, and projections",
     "phases": "it takes 8 intervals of even length that move",
 }
