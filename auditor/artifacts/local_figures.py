@@ -68,8 +68,9 @@ def stood_out(found: "Local", which: str) -> tuple[Table, ...]:
     rows += [(name, "exploded", span, None) for name in found.exploded]
     if not rows:
         return ()
-    reading = "Times: the tensor's change over the larger of those in the intervals beside it, once the level of each "
-    reading += "interval is taken out; empty where the tensor moved in no interval beside it."
+    reading = "Times: the tensor's rate over the mean of those in the intervals beside it (at an end of the history, "
+    reading += "its change over the median of the nearest three), once the level of each interval is taken out; empty "
+    reading += "where the tensor moved in no interval beside it."
     columns = ("tensor", "what", "steps", "times")
     shown, more = tuple(rows[:MAX_ROWS]), max(0, len(rows) - MAX_ROWS)
     return (Table(title=f"Layers that stand out{which}", columns=columns, rows=shown, more=more, reading=reading),)

@@ -45,7 +45,8 @@ class LearningPhases(Check):
         "were seen in 97 of 100 cases between neighbours inside a run and in all others inside it, but only in 63 of "
         "neighbours at an end, where a schedule that decays to nothing leaves the last records in one place. Changes "
         "of slope alone are no phases. Of fewer than 4 records, 16 intervals or 8 moving intervals, order, path and "
-        "phases are not measured.",
+        "phases are not measured; nor is the order of records that are all alike, or whose every change may be the "
+        "rounding of the stored numbers.",
         citation="Li et al., Visualizing the loss landscape of neural nets (2018), draw such paths; Charikar, Chen & "
         "Farach-Colton (2002) for the projection; Jackson et al. (2005) for optimal partitioning.",
     )
@@ -116,7 +117,7 @@ UNTOLD = (
     "the audit trained the model itself: its last record is the model",
 )
 WHY = {
-    "order_inversions": "it takes 4 records whose projections are known",
+    "order_inversions": "it takes 4 records whose projections are known, and that differ by more than rounding",
     "path_efficiency": "it takes 16 intervals, a record near each of 17 evenly spaced steps, and projections",
     "phases": "it takes 8 intervals of even length that move",
 }

@@ -8,7 +8,7 @@ import numpy as np
 from auditor.methods.training.order import Exchange, exchanges, records_compared
 from auditor.methods.training.path import distances, efficiency, plane, points
 from auditor.methods.training.phases import SHORTEST, change_points
-from auditor.methods.training.rates import model_rates, steady_part
+from auditor.methods.training.rates import decidable, model_rates, moving, steady_part
 from auditor.methods.training.record import Changes, Curves, Floats, Ints, Run, Series
 
 FADED = 0.01
@@ -23,8 +23,8 @@ class Learning:
     """One history. steps: [R] ends of its even intervals; rates: [R] of the whole model; lr_known: whether phases are
     those of rate / learning rate; starts: steps at which phases after the first begin, None if there are too few
     intervals; exchanges: pairs of steps that stand in each other's place, with the share of the path saved, None
-    without projections; efficiency: of the path, None if not measured; flat: [N, 2] the path in a plane, shown: the
-    share of its variance; path_steps: [N]."""
+    without projections, without a path and where rounding may be all of it; efficiency: of the path, None if not
+    measured; flat: [N, 2] the path in a plane, shown: the share of its variance; path_steps: [N]."""
 
     steps: Ints
     rates: Floats
@@ -52,14 +52,16 @@ def learning(changes: Changes, losses: Mapping[str, Series]) -> Learning:
     path_steps = changes.steps[: len(at)]
     flat, shown = plane(at)
     return Learning(
-        even.steps[1:], rates, known, _starts(even, rates, known, losses), _exchanged(at, path_steps),
+        even.steps[1:], rates, known, _starts(even, rates, known, losses), _exchanged(changes, at),
         efficiency(at, changes.steps), flat, shown, path_steps,
     )  # fmt: skip
 
 
-def _exchanged(at: Floats, steps: Ints) -> tuple[tuple[int, int, float], ...] | None:
-    if len(at) < FEWEST_RECORDS or not at.shape[1]:
+def _exchanged(changes: Changes, at: Floats) -> tuple[tuple[int, int, float], ...] | None:
+    """None for few records, for records that are all alike, and where each change may be rounding alone."""
+    if len(at) < FEWEST_RECORDS or not at.any() or not decidable(changes)[:, moving(changes)].any():
         return None
+    steps = changes.steps
     places = records_compared(len(at))
     found: tuple[Exchange, ...] = exchanges(distances(at[places]))
     return tuple((int(steps[places[each.first]]), int(steps[places[each.second]]), each.saved) for each in found)
@@ -67,10 +69,10 @@ def _exchanged(at: Floats, steps: Ints) -> tuple[tuple[int, int, float], ...] | 
 
 def _starts(even: Changes, rates: Floats, known: bool, losses: Mapping[str, Series]) -> tuple[int, ...] | None:
     """Steps at which new phases begin."""
-    moving = np.flatnonzero(rates > FADED * rates.max(initial=0.0))
-    if len(moving) < 2 * SHORTEST:
+    fast = np.flatnonzero(rates > FADED * rates.max(initial=0.0))
+    if len(fast) < 2 * SHORTEST:
         return None
-    part = slice(int(moving[0]), int(moving[-1]) + 1)
+    part = slice(int(fast[0]), int(fast[-1]) + 1)
     kept = np.flatnonzero(rates[part] > 0) + part.start
     logs = np.log(rates[kept]) - (np.log(even.lr[kept]) if known else 0.0)
     ends = even.steps[1:][kept]

@@ -98,7 +98,7 @@ def exploded(changes: Changes) -> tuple[str, ...]:
 class Local:
     """One history, tensor by tensor. even: its intervals of the usual length, without those that a resumed run
     explains, up to the first that is not finite; ends: [R, 2], their first and last steps; jumps: among them, None if
-    there are too few; left_out: how many intervals are not among them."""
+    there are too few or none can be judged."""
 
     changes: Changes
     still: Still
@@ -106,12 +106,17 @@ class Local:
     even: Changes
     ends: Ints
     jumps: Jumps | None
-    left_out: int
 
     @property
     def exploded_share(self) -> float | None:
         """Of all tensors; None without one."""
         return len(self.exploded) / len(self.changes.tensors) if self.changes.tensors else None
+
+    def not_judged(self) -> list[tuple[int, int]]:
+        """First and last step of the intervals that were not searched for jumps."""
+        searched = self.ends if self.jumps is None else self.ends[self.jumps.judged]
+        kept = set(searched[:, 0].tolist())
+        return [(a, b) for a, b in pairwise(self.changes.steps.tolist()) if a not in kept]
 
     def jumped(self) -> list[tuple[str, int, int, float]]:
         """Tensor, first and last step of the interval, and how many times its neighbours' change; largest first."""
@@ -131,8 +136,7 @@ def local(changes: Changes, layers: Sequence[str], frozen: Sequence[str], resume
     part = tensors_of(changes, np.flatnonzero(kept))
     explained = np.array([any(a <= step < b for step in resumed) for a, b in pairwise(part.steps.tolist())], dtype=bool)
     even, ends = even_part(part, ~explained)
-    left_out = len(part.change) - len(even.change)
-    return Local(part, still(part, frozen), exploded(part), even, ends, jumps_of(even), left_out)
+    return Local(part, still(part, frozen), exploded(part), even, ends, jumps_of(even))
 
 
 def tensors_of(changes: Changes, places: Ints) -> Changes:
@@ -167,10 +171,11 @@ def remarks(found: Local, layers: Sequence[str]) -> tuple[str, ...]:
         (lost, "{} globs of `layers` match no tensor of the history: {}."),
     )
     sentences = [text.format(len(names), _listed(names)) for names, text in said if names]
-    if found.left_out:
+    if lost_intervals := [f"{a} to {b}" for a, b in found.not_judged()]:
         sentences.append(
-            f"{found.left_out} of {len(found.changes.change)} intervals are of unusual length, not finite, or follow a "
-            "resumed run, and are not searched for jumps."
+            f"{len(lost_intervals)} of {len(found.changes.change)} intervals are not searched for jumps: "
+            f"{_listed(lost_intervals)} (of unusual length, not finite, after a resumed run, within the rounding of "
+            "the stored numbers, or with fewer than 3 tensors to compare)."
         )
     return tuple(sentences)
 

@@ -87,6 +87,18 @@ def test_a_short_history_measures_what_it_can_and_says_what_it_cannot() -> None:
     assert measured(changes(np.zeros((0, 3)), np.zeros((0, 3)))).measurements == ()
 
 
+def test_records_that_are_all_alike_or_differ_by_rounding_alone_have_no_order() -> None:
+    states = walk(20, size=2_000)
+    moved = changes_of(states)
+    for part in (changes_of([states[0]] * 21), replace(moved, resolution=moved.change)):
+        found = measured(part)
+        assert "order_inversions" not in {each.name for each in found.measurements}
+        assert any(note.startswith("order_inversions is not measured") for note in found.notes)
+    rounded = moved.change.copy()
+    rounded[5:, 0] = 0.1  # some of it is clear
+    assert value(measured(replace(moved, resolution=rounded)), "order_inversions") == 0
+
+
 def test_a_history_that_is_not_finite_gives_bounds_of_what_is_better_low() -> None:
     part = changes_of(walk(24, size=2_000))
     part.change[-1] = np.nan

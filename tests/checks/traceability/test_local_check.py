@@ -1,6 +1,7 @@
 """traceability.local: hand edits and frozen layers are seen at nine of ten seeds, healthy twins are left in peace."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -67,6 +68,36 @@ def test_edits_by_hand_are_seen_and_healthy_twins_are_not_failed() -> None:
             interval = f"{10 * after} to {10 * after + 10}"
             caught += table is not None and (EDITED, "jumped", interval) in [row[:3] for row in table.rows]
         assert caught >= 9
+
+
+@pytest.mark.parametrize(("factor", "first"), [(1.5, 3), (3.0, 8)])
+def test_a_layer_scaled_in_the_last_interval_is_seen_and_in_the_first_where_training_did_less(
+    factor: float, first: int
+) -> None:
+    caught = {0: 0, -2: 0}
+    for seed in range(10):
+        states = twin(seed)
+        for after in caught:
+            at = after % len(states)
+            found = measured(changes_of(edited(states, EDITED, at, lambda weight: weight * factor)))
+            rows = [row[:3] for block in found.blocks if block.kind == "table" for row in block.rows]
+            caught[after] += (EDITED, "jumped", f"{10 * at} to {10 * at + 10}") in rows
+    assert caught[-2] == 10
+    assert caught[0] >= first, caught
+
+
+def test_a_short_last_interval_is_named_as_not_judged() -> None:
+    part = changes(np.ones((9, 4)), np.full((9, 4), 10.0), steps=[*range(0, 90, 10), 83])
+    found = measured(part)
+    assert value(found, "unexplained_jumps") == 0
+    assert any(note.startswith("1 of 9 intervals are not searched for jumps: 80 to 83 (") for note in found.notes)
+
+
+def test_changes_within_the_rounding_of_bfloat16_are_no_count_of_jumps() -> None:
+    part = changes(np.ones((20, 4)), np.full((20, 4), 1e3))
+    found = measured(replace(part, resolution=np.ones((20, 4))))
+    assert "unexplained_jumps" not in {each.name for each in found.measurements}
+    assert any(note.startswith("unexplained_jumps is not measured") for note in found.notes)
 
 
 def test_a_layer_frozen_by_mistake_is_seen_at_every_seed() -> None:

@@ -29,6 +29,9 @@ def slow(moved: np.ndarray) -> np.ndarray:
     for i in range(1, len(logs) - 1):
         over = [logs[i, t] - (logs[i - 1, t] + logs[i + 1, t]) / 2 for t in range(logs.shape[1])]
         excess[i] = np.array(over) - np.median(over)
+    for end, near in ((0, (1, 2, 3)), (-1, (-2, -3, -4))):
+        over = [logs[end, t] - np.median([logs[i, t] for i in near]) for t in range(logs.shape[1])]
+        excess[end] = np.array(over) - np.median(over)
     return excess
 
 
@@ -49,10 +52,22 @@ def test_a_planted_jump_is_found_where_it_is_and_nowhere_else(row: int) -> None:
 
 
 @pytest.mark.parametrize("row", [0, 11])
-def test_an_end_of_the_history_has_no_two_neighbours(row: int) -> None:
+def test_an_end_of_the_history_is_compared_with_the_three_beside_it_by_a_larger_factor(row: int) -> None:
     moved = noisy()
-    moved[row, 2] *= 4
+    moved[row, 2] *= 2.8
     assert found(moved) == []
+    moved[row, 2] *= 2
+    assert found(moved) == [(row, 2)]
+    moved[row] *= 30  # on top of what all tensors did
+    assert found(moved) == [(row, 2)]
+
+
+def test_a_tensor_that_starts_at_zero_is_no_jump_of_the_first_interval() -> None:
+    moved, norm = noisy(), np.full((12, 5), 10.0)
+    norm[0, 1] = 0.0
+    norm[1:, 1] = np.cumsum(moved[:-1, 1])
+    jumps = jumps_of(changes(moved, norm))
+    assert jumps is not None and jumps.judged.all() and not jumps.found.any()
 
 
 def test_no_schedule_restart_or_resumed_run_is_a_jump() -> None:
@@ -108,6 +123,25 @@ def test_what_rounding_may_explain_is_no_jump_and_hides_none_beside_it() -> None
     assert found(moved, resolution=rounding) == []  # above 3 x .01 in neighbours that are not decidable, by less than e
     moved[5, 0] = 0.5
     assert found(moved, resolution=rounding) == [(5, 0)]
+
+
+def test_changes_within_rounding_are_not_judged_and_an_edit_among_them_is_seen() -> None:
+    moved, rounding = noisy(), np.full((12, 5), 1.0)
+    part = replace(changes(moved, np.full(moved.shape, 100.0)), resolution=rounding)
+    assert jumps_of(part) is None
+    for row in (0, 5, 11):
+        edited = moved.copy()
+        edited[row, 2] = 50.0
+        jumps = jumps_of(replace(part, change=edited))
+        assert jumps is not None and np.flatnonzero(jumps.judged).tolist() == [row]
+        assert np.argwhere(jumps.found).tolist() == [[row, 2]]
+
+
+def test_an_end_with_fewer_than_three_tensors_that_move_beside_it_is_not_judged() -> None:
+    moved = noisy()
+    moved[-2, :3] = 0
+    jumps = jumps_of(changes(moved, np.full(moved.shape, 10.0)))
+    assert jumps is not None and not jumps.judged[-1] and jumps.judged[0]
 
 
 def test_too_few_intervals_or_tensors_cannot_be_read() -> None:

@@ -97,7 +97,7 @@ def test_the_interval_of_a_resumed_run_is_explained() -> None:
     assert [row[:3] for row in found.jumped()] == [("t1", 40, 50)]
     again = local(history(moved), (), (), (40,))
     assert again.jumps is not None and not again.jumps.found.any()
-    assert again.left_out == 1
+    assert again.not_judged() == [(40, 50)]
     assert "1 of 10 intervals" in remarks(again, ())[0]
 
 
@@ -107,7 +107,7 @@ def test_intervals_of_unusual_length_and_what_follows_a_broken_number_are_left_o
     part = history(moved, steps=np.array([0, 10, 20, 30, 40, 41, 50, 60, 70, 80, 90]))
     found = local(part, (), (), ())
     assert found.ends.tolist()[3:6] == [[30, 40], [41, 50], [50, 60]]
-    assert found.left_out == 2
+    assert found.not_judged() == [(40, 41), (80, 90)]
 
 
 def test_layers_choose_by_glob_and_a_glob_without_a_tensor_is_said() -> None:
