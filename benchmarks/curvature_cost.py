@@ -27,7 +27,7 @@ from auditor.methods.curvature.products import Part, products
 
 TOP, WITHIN, ROWS = 5, 1e-3, 32
 MOST = 1000
-"""Where even the loosest tolerance took more products than this, no tighter one is tried: the ratio is a lower bound."""
+"""Where the loosest tolerance took more products than this, no tighter one is tried: the ratio is a lower bound."""
 
 LOOSE = {"pyhessian": (1e-6, 1e-7, 1e-8, 1e-9), "curvlinops": (1e-3, 1e-4, 1e-5)}
 
