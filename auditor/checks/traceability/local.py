@@ -96,7 +96,9 @@ class LocalChanges(Check):
         """Numbers of each history, averaged over the seeds; the figures are those of the first."""
         from auditor.methods.training.local import local, remarks
 
-        each = [local(part, self.layers, self.frozen, self.resumed) for part in trajectory.changes]
+        frozen = (*self.frozen, *(name for run in trajectory.runs[:1] for name in run.frozen))  # the recipe's own word
+        resumed = (*self.resumed, *trajectory.resumed)
+        each = [local(part, self.layers, frozen, resumed) for part in trajectory.changes]
         single: Literal["exact", "unreplicated"] = "unreplicated" if trajectory.source == "finetune" else "exact"
         columns = {name: values for name, values in self._columns(each)}
         measured = [self.averaged(name, values, single=single) for name, values in columns.items() if values]

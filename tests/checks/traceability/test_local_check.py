@@ -148,3 +148,13 @@ def test_one_panel_is_drawn_for_each_glob() -> None:
     titles = [block.title for block in measured(part, layers=("0", "6.*")).blocks]
     assert titles == ["Rates of 0", "Rates of 6.*"]
     assert [block.kind for block in measured(part).blocks] == ["lines"]
+
+
+def test_what_the_recipe_of_a_fine_tune_freezes_is_declared() -> None:
+    moved = np.full((10, 4), 1.0)
+    moved[:, 3] = 0.0
+    part = changes(moved, np.full((10, 4), 100.0))
+    for frozen, share in (((), 0.25), (("t3",), 0.0)):
+        trajectory = Trajectory("finetune", (part,), (run(changes=part, frozen=frozen),))
+        found = LocalChanges().measure(trajectory=trajectory)
+        assert next(each.value for each in found.measurements if each.name == "frozen_share") == share
