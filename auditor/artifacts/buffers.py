@@ -14,10 +14,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Buffers:
-    """name of each tensor of a module -> whether it is a buffer. said: why there is no module, "" where there is."""
+    """name of each tensor of a module -> whether it is a buffer."""
 
     named: Mapping[str, bool]
-    said: str = ""
 
     def among(self, stored: Iterable[str]) -> frozenset[str]:
         """Those of the stored names that are buffers, whatever wrappers the names bear."""
@@ -36,7 +35,8 @@ def named_in(module: "torch.nn.Module") -> Buffers:
 
 @dataclass(frozen=True)
 class BuffersOf(Live[Buffers]):
-    """The names of a model's buffers. Without a module that can be built there are none, and that is said."""
+    """The names of a model's buffers. A model that cannot be built has no answer, and what asks for it fails: taken for
+    parameters, the buffers of two unrelated networks may be equal and pass one for the other's child."""
 
     artifact: ClassVar[type] = Buffers
     ref: ModelRef
@@ -51,9 +51,5 @@ class BuffersOf(Live[Buffers]):
         from auditor.artifacts.roots import build_parent
         from auditor.sources.models import load
 
-        try:
-            tuned = self.ref.source == "finetune"
-            return named_in(build_parent(self.ref, root) if tuned else load(self.ref, root).module)
-        except Exception as error:  # noqa: BLE001  user code may raise anything; the tensors can be read without it
-            return Buffers({}, f"{self.ref.name} could not be built ({type(error).__name__}): buffers that are not of "
-                               "normalization layers count as its parameters.")  # fmt: skip
+        tuned = self.ref.source == "finetune"
+        return named_in(build_parent(self.ref, root) if tuned else load(self.ref, root).module)

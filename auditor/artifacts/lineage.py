@@ -18,14 +18,13 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Weights:
     """The named tensors of a model; `get` reads one. files: the sha256 of each weights file by its name.
-    buffers: the names that are no parameters. said: what the reader must know of them, or "".
+    buffers: the names that are no parameters.
     """
 
     shapes: Mapping[str, tuple[int, ...]]
     get: "Callable[[str], torch.Tensor]"
     files: tuple[tuple[str, str], ...] = ()
     buffers: frozenset[str] = frozenset()
-    said: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class WeightsOf(Live[Weights]):
         found = open_tensors(root, files, ("models", self.ref.name, "weights"))
         named = tuple((Path(file.path).name, file.sha256) for file in files)
         shapes, buffers = {name: shape.shape for name, shape in found.shapes.items()}, upstream["buffers"]
-        return Weights(shapes, found.get, named, buffers.among(shapes), buffers.said)
+        return Weights(shapes, found.get, named, buffers.among(shapes))
 
 
 def weight_files(ref: ModelRef) -> tuple[FileRef, ...]:
@@ -81,27 +80,24 @@ def weight_files(ref: ModelRef) -> tuple[FileRef, ...]:
 
 def _held(state: "Mapping[str, torch.Tensor]", buffers: Buffers) -> Weights:
     shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    return Weights(shapes, lambda name: state[name], buffers=buffers.among(shapes), said=buffers.said)
+    return Weights(shapes, lambda name: state[name], buffers=buffers.among(shapes))
 
 
 @dataclass(frozen=True)
 class Kin:
-    """A model beside one that it is said to come from. files, parent_files: name and sha256 of their weights files.
-    said: what reading them showed.
-    """
+    """A model beside one that it is said to come from. files, parent_files: name and sha256 of their weights files."""
 
     other: str
     descent: Descent
     files: tuple[tuple[str, str], ...]
     parent_files: tuple[tuple[str, str], ...]
-    said: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class KinOf(Derived[Kin]):
     """One model beside another; a head that the recipe or the descriptions declare to be new is explained."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     artifact: ClassVar[type] = Kin
     child: WeightsOf
     parent: WeightsOf
@@ -130,7 +126,7 @@ class KinOf(Derived[Kin]):
         )  # fmt: skip
         shared = counterparts(list(own.shapes), list(theirs.shapes), theirs.buffers)
         found = descent(own, theirs, head, own.buffers | theirs.buffers | shared)
-        return Kin(self.other, found, own.files, theirs.files, tuple(said for said in (own.said, theirs.said) if said))
+        return Kin(self.other, found, own.files, theirs.files)
 
 
 @dataclass(frozen=True)

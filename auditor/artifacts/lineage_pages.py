@@ -38,7 +38,7 @@ def lineage_notes(kin: Kin) -> list[str]:
     rounded = [pair for pair in once if pair.state == "rounded"]
     if rounded:
         said.append(f"{len(rounded)} tensors are equal to the parent's once both have the narrower type.")
-    return [*said, *kin.said]
+    return said
 
 
 def _listed(pairs: Sequence[Pair]) -> str:

@@ -162,7 +162,7 @@ class Opened(Live[Recorded]):
 class HistoryTrajectory(Derived[Trajectory]):
     """The changes between a model's checkpoints or the records of a trace, and what is known beside them."""
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     artifact: ClassVar[type] = Trajectory
     ref: ModelRef
     runtime: Runtime
@@ -200,7 +200,7 @@ def _of_checkpoints(found: Recorded, buffers: Buffers) -> Trajectory:
     said = (f"Matrices that are equal in every checkpoint count once: {_listed(tied, 'pair')}.",) if tied else ()
     return Trajectory(
         "checkpoints", (read.changes,), appeared=read.appeared, vanished=read.vanished,
-        said=(*found.remarks, *said, buffers.said),
+        said=(*found.remarks, *said),
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 from making import evidence, make
 from positional import Positional
@@ -11,6 +12,7 @@ from auditor.artifacts.buffers import BuffersOf, named_in
 from auditor.artifacts.trajectory import HistoryTrajectory
 from auditor.checks.traceability.lineage import Lineage
 from auditor.checks.traceability.local import LocalChanges
+from auditor.errors import SourceError
 from auditor.evidence import Evidence
 from auditor.sources import models
 from auditor.spec.model import ModelEntry
@@ -43,13 +45,14 @@ def test_two_unrelated_nets_of_one_positional_encoding_do_not_correlate(tmp_path
     assert not any("could not be built" in note for note in found.notes)
 
 
-def test_without_a_module_the_buffers_are_not_known_and_that_is_said(tmp_path: Path) -> None:
+def test_a_model_that_cannot_be_built_gives_no_correlation_instead_of_one_over_buffers(tmp_path: Path) -> None:
     child, stranger = described(tmp_path, "child", 1), described(tmp_path, "stranger", 2)
     lost = stranger.model_copy(update={"digest": "sha256:lost", "entry": {"options": {
         **stranger.entry["options"], "factory": "nowhere:net"}}})  # fmt: skip
-    found = beside(tmp_path, child, lost)
-    assert any("stranger could not be built (SourceError)" in note for note in found.notes)
-    assert abs(found.measurements[0].value) < 0.3  # the child's module tells enough
+    with pytest.raises(SourceError, match="nowhere"):
+        BuffersOf(lost).load(tmp_path)
+    with pytest.raises(SourceError, match="nowhere"):
+        beside(tmp_path, child, lost)
 
 
 def test_what_is_no_parameter_stands_last_in_the_table(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 import auditor
+from auditor.artifacts.buffers import named_in
 from auditor.artifacts.stages import stages_of
 from auditor.artifacts.trajectory import HistoryTrajectory, Trajectory, missing, trajectories_of
 from auditor.checks.traceability.change_rate import ChangeRate
@@ -85,7 +86,8 @@ def described(folder: Path, **history: str) -> ModelRef:
 
 def trajectory(folder: Path, **history: str) -> Trajectory:
     need = HistoryTrajectory(described(folder, **history), Runtime())
-    found = need.build(**{name: each.load(folder) for name, each in need.needs().items()})  # type: ignore[attr-defined]
+    history: Any = need.needs()["history"]
+    found = need.build(history=history.load(folder), buffers=named_in(Net()))
     assert decode(*encode(found), Trajectory).source == found.source
     return found
 

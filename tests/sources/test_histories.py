@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from auditor.artifacts.buffers import Buffers
 from auditor.artifacts.stages import stages_of
 from auditor.artifacts.trajectory import HistoryTrajectory, Trajectory
 from auditor.errors import AuditorError, NotApplicable, RefusedError, SourceError
@@ -41,7 +42,8 @@ def described(root: Path, pattern: str) -> ModelRef:
 
 def trajectory(root: Path, pattern: str) -> Trajectory:
     need = HistoryTrajectory(described(root, pattern), Runtime())
-    return need.build(**{name: each.load(root) for name, each in need.needs().items()})  # type: ignore[attr-defined]
+    history: Any = need.needs()["history"]
+    return need.build(history=history.load(root), buffers=Buffers({}))  # no module belongs to these made-up tensors
 
 
 def plain(root: Path) -> str:

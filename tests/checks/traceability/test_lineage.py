@@ -12,7 +12,8 @@ from auditor.artifacts.lineage import Family, family_of
 from auditor.checks.traceability.lineage import Lineage
 from auditor.evidence import Evidence
 from auditor.execute.codec import decode, encode
-from auditor.sources.digest import file_ref
+from auditor.sources import models
+from auditor.spec.model import ModelEntry
 from auditor.subject import Subject
 
 
@@ -52,10 +53,9 @@ def test_a_copy_is_told_by_its_digests(tmp_path: Path) -> None:
 def test_another_architecture_measures_no_correlation_and_explains_nothing(tmp_path: Path) -> None:
     child = on_disk(tmp_path, "child")
     save_file(perceptron().state_dict(), tmp_path / "other.safetensors")
-    options = {"factory": "others:net", "weights": "other.safetensors"}
-    other = child.model_copy(update={"name": "other", "source": "factory", "digest": "sha256:other"})
-    files = (file_ref(tmp_path / "other.safetensors", "other.safetensors"),)
-    other = other.model_copy(update={"files": files, "entry": {"options": options}})
+    options = {"factory": "tiny_transformers:perceptron", "weights": "other.safetensors", "modality": "tabular",
+               "classes": ["x", "y"]}  # fmt: skip
+    other = models.describe(ModelEntry(name="other", source="factory", options=options), tmp_path)
     found = evidence(Lineage(), Subject(model=child, against=(other,), runtime=RUNTIME), tmp_path)
     assert "parent_correlation" not in values(found)
     assert values(found)["unexplained_tensors"] > 5
