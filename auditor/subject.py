@@ -11,6 +11,9 @@ Task = Literal["classification", "regression", "causal_lm", "masked_lm", "encode
 Trust = Literal["data", "restricted", "code"]
 Holding = Literal["weights", "changes", "losses", "gradients", "learning_rates", "validation"]
 
+UNLABELLED = -1
+"""The label of every row of data without labels."""
+
 
 class Runtime(Value):
     """All of the run that can change a number; part of every content address."""
