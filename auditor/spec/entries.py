@@ -196,9 +196,12 @@ class Entries:
         for key in (key for key in _NOT_BESIDE_TASKS if key in node.entries):
             self.found.add(node.entries[key].key, f"`{key}` beside `tasks`", _NOT_BESIDE_TASKS[key])
         tasks = node.entries["tasks"]
-        if len(tasks.entries) == 1:
-            hint = "write its `data`, `validation` and `head` without `tasks`, or add another task"
-            self.found.add(tasks.key, "one task alone has no other to share a trunk with", hint)
+        named = [self._slug(task, each) for task, each in tasks.entries.items()]
+        if isinstance(tasks.value, Mapping) and len(named) < 2:
+            hint = "a single task is written without `tasks`: data: ..., validation: ..., head: ..."
+            self.found.add(tasks.key, f"tasks: expected two or more, found {len(named)}", hint)
+            return None
+        if not all(named):
             return None
         rest = {key: inner for key, inner in node.entries.items() if key not in _NOT_BESIDE_TASKS}
         written = validate(WrittenTasks, replace(node, value=rest), self.found)

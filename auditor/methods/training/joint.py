@@ -123,6 +123,10 @@ class _Training(Training):
         """The last look at each task."""
         return "; ".join(part.said() for part in self.parts)
 
+    def halved(self) -> int:
+        """How often memory ran out, whichever task it was."""
+        return self.looks.room.halved + sum(part.looks.wide.halved for part in self.parts)
+
     def backward(self, step: int) -> float:
         """Leave the gradient of the weighted sum in the tensors; the first task's loss, NaN if any is not finite."""
         losses, gradients = [], list[Taken]()

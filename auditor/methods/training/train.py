@@ -248,9 +248,13 @@ class Training:
         self.steps, self.gradients = [tuple(one) for one in state["steps"]], state["gradients"]
         self.watch = Watch(self.parameters, self.trained)
 
+    def halved(self) -> int:
+        """How often memory ran out."""
+        return self.looks.room.halved + self.looks.wide.halved
+
     def remarks(self) -> tuple[str, ...]:
         """What a reader must know of how it was computed."""
-        halved, size = self.looks.room.halved + self.looks.wide.halved, self.looks.room.size
+        halved, size = self.halved(), self.looks.room.size
         if not halved:
             return ()
         return (
