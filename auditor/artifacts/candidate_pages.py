@@ -85,7 +85,8 @@ def differences(model: str, gaps: "Mapping[str, TwoWay]", what: str) -> Bars:
     bars = []
     for name, gap in gaps.items():
         low, high = gap.interval(LEVEL)
-        bars.append(Bar(label=name, value=gap.mean, low=low, high=high))
+        ends = {"low": low, "high": high} if gap.units > 1 else {}  # one group alone bounds nothing
+        bars.append(Bar(label=name, value=gap.mean, **ends))
     return Bars(
         title=f"{what.capitalize()} of {model} less that of each other", x_label=f"difference of the {what}",
         bars=tuple(bars[:60]), reference=(0.0, "no difference"),
@@ -139,7 +140,7 @@ def rates(found: Candidates, best: float) -> Lines:
 
 def recommendation(found: Candidates, standing: "Standing | None") -> Text:
     """What the intervals support, in words."""
-    return Text(title="Which to ship?", text=" ".join(_sentences(found, standing)))
+    return Text(title="Recommendation", text=" ".join(_sentences(found, standing)))
 
 
 def _sentences(found: Candidates, standing: "Standing | None") -> Iterator[str]:

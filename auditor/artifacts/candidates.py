@@ -86,7 +86,8 @@ class PriceOf(Derived[Price]):
         model: LoadedModel = upstream["model"]
         loader: BatchLoader = upstream["batches"]
         batch = next(loader.first(min(ASKED, loader.batch_size)))
-        flops = forward_flops(model.logits, batch.inputs, len(batch.examples))
+        forward = model.token_logits if model.ref.task in LANGUAGE else model.logits
+        flops = forward_flops(forward, batch.inputs, len(batch.examples))
         return Price(sum(each.numel() for each in model.module.parameters()), flops)
 
 

@@ -40,8 +40,8 @@ class Compare(Check):
         "The recommendation holds all pairs at once (Bonferroni), as the best is chosen by looking. Times are those "
         "to the worst of the candidates' lowest validation losses; lr_tolerance lies between the rates that are "
         "surely within and those that are surely not.",
-        reading="A difference is shown only if its interval excludes 0. Superiority .5: neither; .9: in nine of ten "
-        "cases the model has the lower loss. It counts how often, the differences how much.",
+        reading="A difference is shown only if its interval excludes 0. Superiority of one half: neither is better; of "
+        "0.9: in nine of ten cases the model has the lower loss. It counts how often, the differences how much.",
         limits="Equal steps are no equal tuning: a learning rate found for one candidate is unfair to the others. "
         "Seeds of two recipes are drawn apart, so pairing them takes nothing out. Both models may be right and one "
         "have the lower loss: read superiority beside accuracy. Fewer than five seeds decide nothing of recipes. "
@@ -56,7 +56,7 @@ class Compare(Check):
                doc="Accuracy of the model less that of the other on the same examples."),
         Metric(name="loss_difference", better="down", interval="t", resampling="example", what_to_try=CHOOSE,
                doc="Mean loss of the model less that of the other: nats, of a regression squared units, of texts the "
-               "mean over texts of nats a token."),
+               "mean over texts of nats a token (a byte, where tokenizers differ)."),
         Metric(name="steps_to_target_validation", unit="steps", better="down", interval="t", resampling="seed",
                doc="First recorded step with a validation loss of at most the worst of the candidates' minima.",
                what_to_try="Raise the learning rate or lengthen the warm-up: others reach this loss in fewer steps."),

@@ -11,11 +11,14 @@ import pytest
 from histories import run
 from making import evidence
 
-from auditor.artifacts.candidates import Candidate, Candidates, Price, candidates_of
+from auditor.artifacts.candidates import Candidate, Candidates, CandidatesOf, Price, candidates_of
 from auditor.artifacts.entrants import Entrant, entrants_of, varied
+from auditor.artifacts.likelihood import Likelihoods
+from auditor.artifacts.predictions import Predictions
 from auditor.artifacts.trajectory import Trajectory
 from auditor.blocks import Table, Text
 from auditor.checks.optimizability.compare import Compare
+from auditor.errors import NotApplicable
 from auditor.evidence import Evidence, Measurement, Quantiles
 from auditor.judge.intervals import interval
 from auditor.judge.minimum import obstacle
@@ -143,6 +146,12 @@ def test_groups_are_the_unit_and_a_regression_has_no_accuracy() -> None:
     assert words(numbers) == "a: it beats b by loss."
 
 
+def test_one_group_alone_decides_nothing() -> None:
+    found = compared(candidate("a", 0.9), candidate("b", 0.7, seed=2), groups=("g",) * N)
+    assert "single one of the" in obstacle(by(found)["accuracy_difference b"], 0.95)
+    assert "No difference in accuracy can be shown" in words(found)
+
+
 def test_learning_rates_have_a_tolerance_and_few_seeds_leave_it_undecided() -> None:
     def swept(seeds: int) -> Evidence:
         own = candidate("a", 0.9, seeds)
@@ -220,6 +229,60 @@ def test_classes_in_another_order_are_matched_by_name() -> None:
     found, said = entrants_of(subject(turned, model=ref), {})
     assert not said and found[1].data.classes == ref.classes[::-1]
     assert found[0].data.labels != found[1].data.labels
+
+
+# How answers become scores.
+
+
+def said(examples: str, logits: Any = None) -> Predictions:
+    n = len(examples)
+    given = np.tile([2.0, 0.0], (n, 1)) if logits is None else np.array(logits)
+    return Predictions(given.astype(np.float32), np.zeros(n, dtype=np.int64), tuple(examples))
+
+
+def read(examples: str, tokens: list[int], masked: bool = False) -> Likelihoods:
+    count = np.array(tokens)
+    empty = np.zeros(0, dtype=np.int64)
+    return Likelihoods(
+        count * 2.0, count, np.full(len(examples), 10), empty, empty, empty.astype(np.float32), tuple(examples), (), 8,
+        4, masked,
+    )  # fmt: skip
+
+
+def gathered(*answers: Any) -> Candidates:
+    found = tuple(Entrant(f"c{at}", shipped(), digits()) for at in range(len(answers)))
+    upstream = {f"answers_{at}_1": one for at, one in enumerate(answers)}
+    prices = {f"price_{at}": Price(1, 1.0) for at in range(len(answers))}
+    found_here: Candidates = CandidatesOf(found, 10, Runtime()).build(**upstream, **prices)
+    return found_here
+
+
+def test_only_examples_that_all_answered_are_compared_each_beside_itself() -> None:
+    found = gathered(said("abcd"), said("dbx", [[0.0, 2.0], [2.0, 0.0], [0.0, 2.0]]))
+    assert found.examples == ("b", "d")
+    assert [one.scores.right.tolist() for one in found.each if one.scores.right is not None] == [
+        [[True, True]], [[True, False]],
+    ]  # fmt: skip
+    assert any("2 examples were not answered by every candidate" in note for note in found.notes)
+    with pytest.raises(NotApplicable, match="share 1 examples"):
+        gathered(said("ab"), said("bx"))
+
+
+def test_answers_that_are_not_finite_are_wrong_and_infinitely_costly() -> None:
+    found = gathered(said("ab"), said("ab", [[np.nan, 0.0], [2.0, 0.0]]))
+    broken = found.each[1].scores
+    assert broken.right is not None and broken.right.tolist() == [[False, True]]
+    assert np.isinf(broken.loss[0, 0]) and not broken.finite
+
+
+def test_texts_are_compared_by_token_or_by_byte_and_silent_ones_left_out() -> None:
+    same = gathered(read("abc", [4, 0, 5]), read("abc", [4, 0, 5]))
+    assert same.examples == ("a", "c") and same.unit == "nats a token"
+    assert same.each[0].scores.loss.tolist() == [[2.0, 2.0]]
+    other = gathered(read("abc", [4, 1, 5]), read("abc", [8, 2, 9]))
+    assert other.unit == "nats a byte" and other.each[0].scores.loss.tolist() == [[0.8, 0.2, 1.0]]
+    with pytest.raises(NotApplicable, match="different tokenizers"):
+        gathered(read("ab", [4, 1], True), read("ab", [5, 1], True))
 
 
 # Real runs.
