@@ -154,9 +154,9 @@ def _sentences(found: Candidates, standing: "Standing | None") -> Iterator[str]:
     elif any(each.entrant.ref.recipe and count == 1 for each, count in zip(found.each, seeds, strict=True)):
         yield "One seed: this speaks of these very models, not of their recipes."
     if standing.beaten and not standing.equal:
-        yield f"{standing.best}: it beats {_listed(standing.beaten)} by {by}."
+        yield f"{standing.best}: by {by} it is the best, ahead of {_listed(standing.beaten)}."
     elif standing.beaten:
-        yield f"Not {_listed(standing.beaten)}: {standing.best} beats {_them(standing.beaten)} by {by}."
+        yield f"Not {_listed(standing.beaten)}: by {by} {_worse(standing.beaten)} not the best."
     if standing.equal:
         yield from _undecided(found, standing, by)
     if standing.lost:
@@ -178,8 +178,8 @@ def _undecided(found: Candidates, standing: "Standing", by: str) -> Iterator[str
         yield f"Of these, {cheap} is the cheapest to run: the dearest takes {times:.3g} times as much."
 
 
-def _them(names: Mapping[str, object]) -> str:
-    return "it" if len(names) == 1 else "them"
+def _worse(names: Mapping[str, object]) -> str:
+    return "it is" if len(names) == 1 else "they are"
 
 
 def _listed(names: Mapping[str, object] | Sequence[str]) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -117,14 +116,15 @@ class Standing:
 def standing(tables: Mapping[str, Scores], groups: Sequence[str], confidence: float) -> Standing | None:
     """The best candidate against each other; None where none ended well.
 
-    The best is chosen by looking, so every pair is held to 1 - (1 - confidence) / pairs: the intervals of all pairs
-    then hold at once, whichever two are looked at (Bonferroni).
+    The best is chosen by looking. A candidate is wrongly said not to be the best only if it is the true best, so all
+    its comparisons, one less than there are candidates, are to hold at once: each is held to 1 - (1 - confidence) /
+    (candidates - 1). Hsu, Annals of Statistics 12 (1984), multiple comparisons with the best, by Bonferroni.
     """
     lost = tuple(name for name, each in tables.items() if each.diverged or not _finite(each))
     left = {name: each for name, each in tables.items() if name not in lost}
     if not left:
         return None
-    each_at = 1 - (1 - confidence) / max(1, len(list(combinations(left, 2))))
+    each_at = 1 - (1 - confidence) / max(1, len(left) - 1)
     best = max(left, key=lambda name: float(left[name].table.mean()))
     gaps = {name: gap(left[best].table, each.table, groups) for name, each in left.items() if name != best}
     beaten = {name: found for name, found in gaps.items() if found.interval(each_at)[0] > 0}

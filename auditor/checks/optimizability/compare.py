@@ -37,7 +37,7 @@ class Compare(Check):
         "means plus that of the examples' means, less the interaction that both hold; Student's interval has "
         "Satterthwaite's degrees of freedom. Superiority is resampled over seeds and examples, stretched to that "
         "variance and Student's t; losses equal to rounding tie. With one seed, claims are about these models alone. "
-        "The recommendation holds all pairs at once (Bonferroni), as the best is chosen by looking. Times are those "
+        "The recommendation allows for the best being chosen by looking (Hsu, with Bonferroni). Times are those "
         "to the worst of the candidates' lowest validation losses; lr_tolerance lies between the rates that are "
         "surely within and those that are surely not.",
         reading="A difference is shown only if its interval excludes 0. Superiority of one half: neither is better; of "
@@ -47,7 +47,7 @@ class Compare(Check):
         "have the lower loss: read superiority beside accuracy. Fewer than five seeds decide nothing of recipes. "
         "Tokens that masked models guess are drawn for each model apart.",
         citation="Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1 (2007). Bouthillier et al., "
-        "Accounting for Variance in Machine Learning Benchmarks, MLSys 2021.",
+        "Accounting for Variance in Machine Learning Benchmarks, MLSys 2021. Hsu, Annals of Statistics 12 (1984).",
     )
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric(name="superiority", better="up", interval="bootstrap", resampling="example", what_to_try=CHOOSE,

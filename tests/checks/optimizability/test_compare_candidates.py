@@ -84,14 +84,14 @@ def test_a_planted_worse_candidate_is_found() -> None:
     assert outcome(measured["accuracy_difference worse"], at_least=0.0) == "pass"
     assert outcome(measured["loss_difference worse"], at_most=0.0) == "pass"
     assert outcome(measured["superiority worse"], at_least=0.5) == "pass"
-    assert words(found) == "a: it beats worse by accuracy."
+    assert words(found) == "a: by accuracy it is the best, ahead of worse."
     assert all(not obstacle(one, 0.95) for name, one in measured.items() if "steps" not in name)
 
 
 def test_a_worse_model_fails_against_the_better_one_and_the_other_is_recommended() -> None:
     found = compared(candidate("worse", 0.7), candidate("b", 0.9, seed=2))
     assert outcome(by(found)["accuracy_difference b"], at_least=0.0) == "fail"
-    assert words(found) == "b: it beats worse by accuracy."
+    assert words(found) == "b: by accuracy it is the best, ahead of worse."
 
 
 def test_two_draws_of_one_recipe_show_no_difference_and_the_cheaper_is_named() -> None:
@@ -143,7 +143,7 @@ def test_groups_are_the_unit_and_a_regression_has_no_accuracy() -> None:
     assert isinstance(one.distribution, Quantiles)
     numbers = compared(candidate("a", 0.9, classes=False), candidate("b", 0.7, seed=2, classes=False))
     assert "accuracy_difference" in numbers.inapplicable and "loss_difference b" in by(numbers)
-    assert words(numbers) == "a: it beats b by loss."
+    assert words(numbers) == "a: by loss it is the best, ahead of b."
 
 
 def test_one_group_alone_decides_nothing() -> None:
