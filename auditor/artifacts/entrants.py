@@ -49,6 +49,8 @@ def incomparable(subject: Subject, factors: Factors) -> str | None:
         return reason
     if any(factors.values()) and subject.model.recipe is None:
         return f"factors change a recipe, and {subject.model.name} is not fine-tuned here: name models, `against: [..]`"
+    if any(factors.values()) and subject.model.tasks:
+        return f"{subject.model.name} trains several tasks: change its recipe in the spec, and name it in `against`"
     found, said = entrants_of(subject, factors)
     return None if len(found) > 1 else " ".join((*said, f"there is nothing to compare with: {HINT}"))
 

@@ -26,7 +26,7 @@ from auditor.methods.candidates import Scores
 from auditor.sources import data, labels, models
 from auditor.sources.models.finetune import describe_finetune
 from auditor.spec.model import DataEntry, Finetune, ModelEntry
-from auditor.subject import DataRef, ModelRef, Recipe, Runtime, Subject
+from auditor.subject import DataRef, ModelRef, Recipe, Runtime, Subject, TaskRef
 from tests.checks.judged import outcome
 
 N = 200
@@ -195,6 +195,10 @@ def test_without_another_candidate_it_says_how_to_name_one() -> None:
     assert Compare().applies(subject(descended.shipped())) is None
     assert Compare(lr=(1e-2,)).applies(subject()) is None
     assert "there is nothing to compare" in str(Compare(lr=(1e-3,)).applies(subject(lr=1e-3)))
+    several = fine_tune(4, 2, 1e-3)
+    task = TaskRef(name="other", weight=1.0, model=several)
+    joint = subject(model=several.model_copy(update={"tasks": (task,)}))
+    assert "trains several tasks" in str(Compare(lr=(1e-2,)).applies(joint))
     assert "is not fine-tuned here" in str(Compare(lr=(1e-3,)).applies(subject(model=descended.shipped())))
 
 
