@@ -101,6 +101,6 @@ def _work(prepared: Prepared) -> tuple[dict[str, Failure], dict[str, float]]:
             continue
         began = time.process_time()
         with contextlib.redirect_stderr(io.StringIO()):  # a failure's trace; the failure itself is kept
-            failures.update(workshop.make([prepared.plan.nodes[key] for key in job.produces], lambda done, total: None))
+            failures.update(workshop.make([prepared.plan.nodes[key] for key in job.produces], lambda *told: None))
         seconds[job.title] = seconds.get(job.title, 0.0) + time.process_time() - began
     return failures, seconds
