@@ -52,8 +52,9 @@ class Ground:
         parts = list(parts_of(model, loader, self.rows, seed))
         if not parts:
             raise NotApplicable("no text has a token whose loss could be taken")
-        measures = has_statistics(model.module) and model.ref.task not in LANGUAGE
-        batches = list(fed.first(self.rows)) if measures else []
+        if not has_statistics(model.module) or model.ref.task in LANGUAGE:
+            return Scene(model.module, parts, None)
+        batches = list(fed.first(self.rows))
         full = [each.inputs for each in batches if len(each.labels) == fed.batch_size]
         inputs = full or [each.inputs for each in batches]
         return Scene(model.module, parts, lambda: [model.logits(each) for each in inputs])
@@ -87,7 +88,6 @@ class SurroundingsOf(Derived[Surroundings]):
     def build(self, *args: Any, progress: Tell | None = None, **upstream: Any) -> Surroundings:
         """Point by point; the model is left as it was found."""
         from auditor.methods.landscape.directions import Asked, around
-        from auditor.methods.landscape.scene import has_statistics
 
         model, loader, fed = upstream["model"], upstream["batches"], upstream["fed"]
         seed = self.draw_seed(self.ground.run_seed)
@@ -95,7 +95,7 @@ class SurroundingsOf(Derived[Surroundings]):
         scene = self.ground.scene(model, loader, fed, seed)
         found = around(scene, self.layers, asked, seed, _counter(progress, asked.points))
         rows = min(loader.rows, -(-self.ground.rows // loader.batch_size) * loader.batch_size)
-        data = self.ground.fed.data.name if has_statistics(model.module) else ""
+        data = self.ground.fed.data.name if scene.feed is not None else ""
         return Surroundings(found, rows, self.ground.batches.data.name, data, loader.remarks(self.ground.rows))
 
 

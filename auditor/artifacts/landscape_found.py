@@ -31,7 +31,9 @@ class Surroundings:
         if self.fed:
             said.append(f"BatchNorm measured its statistics anew on {self.fed} for each loss; with those it holds the "
                         f"model's loss is {self.found.own:.4g}.")  # fmt: skip
-        if self.is_open():
+        if not isfinite(self.found.centre):
+            said.append("flatness is not measured: the loss of the model itself is not finite.")
+        elif self.is_open():
             lost, bound = len(self.found.rises) - len(self.known()), len(self.known()) > 1
             said.append(f"{lost} of {len(self.found.rises)} directions lead to a loss that is not finite; flatness is "
                         f"{'a lower bound' if bound else 'not measured'}.")  # fmt: skip

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from auditor.errors import NotApplicable
 from auditor.methods.curvature.weights import Weights, weights_of
 from auditor.methods.landscape.found import Around
 from auditor.methods.landscape.scene import Scene, borrowed
@@ -75,21 +74,22 @@ class Mover:
     def to(self, way: Sequence[tuple[float, list[Tensor]]]) -> None:
         """Where they were, plus each direction times its factor."""
         for place, (tied, base) in enumerate(zip(self.weights.tensors, self._base, strict=True)):
-            tied[0].copy_(base)
+            weight = tied[0].detach()  # the same storage, without a gradient
+            weight.copy_(base)
             for factor, each in way:
-                tied[0].add_(each[place], alpha=factor)
+                weight.add_(each[place], alpha=factor)
 
 
 def around(scene: Scene, layers: Sequence[str], asked: Asked, seed: int, told: Callable[[], None]) -> Around:
     """Rises and surface around a module, which is left as it was found.
 
     A rise is (L(w + r d) + L(w - r d)) / 2 - L(w): both signs are equally likely, and the slope cancels. Of a quadratic
-    loss it is r^2 d'Hd / 2. Raises NotApplicable where the loss is not finite at the model itself.
+    loss it is r^2 d'Hd / 2. Where the loss is not finite at the model itself, no rise is either, and nothing is moved.
     """
     with borrowed(scene.module):
         own, centre = scene.own(), scene.loss()
-        if not (np.isfinite(own) and np.isfinite(centre)):
-            raise NotApplicable("the loss on these data is not finite")
+        if not np.isfinite(centre):
+            return Around(own, centre, np.full(asked.count, np.nan), np.zeros(0), np.zeros((0, 0)))
         mover = Mover(scene.module, layers, seed)
 
         def loss(*way: tuple[float, list[Tensor]]) -> float:

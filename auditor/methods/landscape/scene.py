@@ -17,11 +17,12 @@ States = Mapping[str, Tensor]
 
 @dataclass(frozen=True)
 class Scene:
-    """A module, the batches of its mean loss, and what runs it over the data on which BatchNorm measures."""
+    """A module, the batches of its mean loss, and what runs it over the data on which BatchNorm measures; None: it
+    keeps the statistics that it holds."""
 
     module: nn.Module
     parts: Sequence[Part]
-    feed: Callable[[], Any]
+    feed: Callable[[], Any] | None
 
     def own(self) -> float:
         """The mean loss with the statistics that the module holds, in float64 over the parts; it may not be finite."""
@@ -31,7 +32,8 @@ class Scene:
     def loss(self) -> float:
         """The mean loss once BatchNorm has measured the statistics of these weights: cumulative averages over the
         batches of `feed`. Statistics of other weights would be those of another function."""
-        reestimate(self.module, self.feed)
+        if self.feed is not None:
+            reestimate(self.module, self.feed)
         return self.own()
 
 
