@@ -95,7 +95,7 @@ class CurvatureOf(Derived[Curvature]):
         from auditor.methods.curvature.spectrum import spectrum
 
         model, loader, seed = upstream["model"], upstream["batches"], self.draw_seed(self.run_seed)
-        parts = list(self._parts(model, loader, seed))
+        parts = list(parts_of(model, loader, self.rows, seed))
         if not parts:
             raise NotApplicable("no text has a token whose loss could be taken")
         total = self.settings.products(self.model.ref.parameters)
@@ -113,26 +113,28 @@ class CurvatureOf(Derived[Curvature]):
             recipe.optimizer if recipe else "", loader.remarks(self.rows),
         )  # fmt: skip
 
-    def _parts(self, model: LoadedModel, loader: BatchLoader, seed: int) -> "Iterator[Part]":
-        import torch
 
-        from auditor.methods.curvature.losses import of_masked_tokens, of_next_tokens, of_rows
+def parts_of(model: LoadedModel, loader: BatchLoader, rows: int, seed: int) -> "Iterator[Part]":
+    """The batches of a model's mean loss over the first rows, by its task; tokens are masked as `seed` draws them."""
+    import torch
 
-        task, encoder = model.ref.task, loader.encoder
-        if task not in LANGUAGE:
-            for batch in loader.first(self.rows):
-                yield of_rows(model.logits, batch.inputs, batch.labels)
-            return
-        generator = torch.Generator().manual_seed(seed)
-        plain = replace(loader, encoder=replace(encoder, task="encoder"))  # type: ignore[type-var]  # texts as they are
-        for batch in plain.first(self.rows):
-            if task == "causal_lm":
-                part = of_next_tokens(model.token_logits, batch.inputs)
-            else:
-                special, mask = encoder.special_ids, encoder.mask_id  # type: ignore[attr-defined]  # it reads texts
-                part = of_masked_tokens(model.token_logits, batch.inputs, special, mask, generator)
-            if part is not None:
-                yield part
+    from auditor.methods.curvature.losses import of_masked_tokens, of_next_tokens, of_rows
+
+    task, encoder = model.ref.task, loader.encoder
+    if task not in LANGUAGE:
+        for batch in loader.first(rows):
+            yield of_rows(model.logits, batch.inputs, batch.labels)
+        return
+    generator = torch.Generator().manual_seed(seed)
+    plain = replace(loader, encoder=replace(encoder, task="encoder"))  # type: ignore[type-var]  # texts as they are
+    for batch in plain.first(rows):
+        if task == "causal_lm":
+            part = of_next_tokens(model.token_logits, batch.inputs)
+        else:
+            special, mask = encoder.special_ids, encoder.mask_id  # type: ignore[attr-defined]  # it reads texts
+            part = of_masked_tokens(model.token_logits, batch.inputs, special, mask, generator)
+        if part is not None:
+            yield part
 
 
 def curvature_of(
@@ -146,10 +148,10 @@ def curvature_of(
     return CurvatureOf(model, batches, rows, matrix, layers, settings, subject.runtime.seed)
 
 
-def without_curvature(subject: Subject) -> str | None:
-    """Why a subject has no loss to bend, or None."""
+def without_loss(subject: Subject) -> str | None:
+    """Why a subject has no loss on its data, or None."""
     if subject.data is None:
-        return "curvature needs a data set"
+        return "without a data set there is no loss"
     if subject.model.task == "encoder":
         return "an encoder has no loss"
     return None if subject.model.task in LANGUAGE else subject.lacks_labels()

@@ -39,8 +39,12 @@ class Stages:
         before the next."""
         model = self.fresh()
         for step in self.steps:
-            _fill(model.module, self.read(step), step)
+            self.fill(model, step)
             yield step, model
+
+    def fill(self, model: LoadedModel, step: int) -> None:
+        """Give a module of `fresh` the weights of a step."""
+        _fill(model.module, self.read(step), step)
 
 
 def _fill(module: "torch.nn.Module", state: "Mapping[str, torch.Tensor]", step: int) -> None:

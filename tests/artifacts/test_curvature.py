@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from auditor.artifacts.curvature import Curvature, CurvatureOf, curvature_of, without_curvature
+from auditor.artifacts.curvature import Curvature, CurvatureOf, curvature_of, without_loss
 from auditor.checks.optimizability.sharpness import Sharpness
 from auditor.checks.optimizability.spectrum import Spectrum
 from auditor.execute.codec import decode, encode
@@ -47,7 +47,7 @@ def language(root: Path, kind: str) -> Subject:
 @pytest.mark.parametrize("kind", ["causal", "masked"])
 def test_language_models_by_the_loss_of_their_tokens(tmp_path: Path, kind: str) -> None:
     subject = language(tmp_path, kind)
-    assert without_curvature(subject) is None
+    assert without_loss(subject) is None
     need = asked(subject, layers=("*norm*", "*LayerNorm*"))  # a few parameters: each takes three products
     found: Curvature = made(need, tmp_path)
     assert found.found.full and found.found.sharpness > 0
@@ -76,9 +76,9 @@ def test_both_checks_share_one_run(tmp_path: Path) -> None:
 
 def test_who_has_no_loss(tmp_path: Path) -> None:
     subject = saved_texts(tmp_path, bert(**TINY))
-    assert without_curvature(subject) is None
+    assert without_loss(subject) is None
     encoder = subject.model_copy(update={"model": subject.model.model_copy(update={"task": "encoder"})})
-    assert without_curvature(encoder) == "an encoder has no loss"
-    assert without_curvature(subject.model_copy(update={"data": None})) == "curvature needs a data set"
+    assert without_loss(encoder) == "an encoder has no loss"
+    assert without_loss(subject.model_copy(update={"data": None})) == "without a data set there is no loss"
     bare = subject.data.model_copy(update={"labelled": False}) if subject.data else None
-    assert "needs labels" in str(without_curvature(subject.model_copy(update={"data": bare})))
+    assert "needs labels" in str(without_loss(subject.model_copy(update={"data": bare})))

@@ -11,7 +11,7 @@ from auditor.artifacts.curvature import (
     Rows,
     Top,
     curvature_of,
-    without_curvature,
+    without_loss,
 )
 from auditor.artifacts.curvature_pages import eigenvalue_blocks
 from auditor.check import About, Check, Pillar
@@ -86,7 +86,7 @@ class Sharpness(Check):
 
     def applies(self, subject: Subject) -> str | None:
         """Models with a loss on their data."""
-        return without_curvature(subject)
+        return without_loss(subject)
 
     def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
         """One run, shared with optimizability.spectrum."""

@@ -11,7 +11,7 @@ from auditor.artifacts.curvature import (
     Rows,
     Top,
     curvature_of,
-    without_curvature,
+    without_loss,
 )
 from auditor.blocks import Line, Lines
 from auditor.check import About, Check, Pillar
@@ -74,7 +74,7 @@ class Spectrum(Check):
 
     def applies(self, subject: Subject) -> str | None:
         """Models with a loss on their data."""
-        return without_curvature(subject)
+        return without_loss(subject)
 
     def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
         """One run, shared with optimizability.sharpness."""

@@ -1,0 +1,1 @@
+"""Landscape: the loss around weights, and on straight lines between them."""
