@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.functional import cross_entropy
 
-from benchmarks.zoo.member import NOTHING, Member, Unproven
+from benchmarks.zoo.member import NOTHING, Generator, Member, require
 from benchmarks.zoo.nets import deep
 from benchmarks.zoo.tables import Split, inputs, write
 from benchmarks.zoo.training import seeded
@@ -22,9 +23,14 @@ from benchmarks.zoo.training import seeded
 Array = np.ndarray[Any, Any]
 CLASSES = tuple("0123456789")
 TRAIN, EVAL = 800, 500
-STEPS, BATCH, SEEDS = 150, 32, 5
-TINY, FEW, NOISE = 1, 40, 0.2
+STEPS, BATCH, SEEDS = 120, 32, 5
+TINY, FEW, NOISE = 2, 32, 0.2
 """Units a layer of too small a model, rows of too small a training set, share of labels drawn anew at random."""
+
+EQUAL = 0.05
+"""The training loss at which sharp and flat minima are compared."""
+
+SGD: Mapping[str, Any] = {"optimizer": "sgd", "momentum": 0.9, "weight_decay": 0.0}
 
 DIVERGING = {"sgd": 200.0, "adamw": 1000.0}
 """Factors of the learning rate."""
@@ -44,9 +50,9 @@ def recipe(seed: int) -> Recipe:
     rng = np.random.default_rng((seed, 41))
     name = str(rng.choice(["sgd", "adamw"]))
     lr = float(np.exp(rng.uniform(*np.log((0.02, 0.06) if name == "sgd" else (2e-3, 6e-3)))))
-    options = {"optimizer": name, "lr": lr, "schedule": str(rng.choice(["constant", "cosine"])), "steps": STEPS,
+    options: dict[str, Any] = {"lr": lr, "schedule": str(rng.choice(["constant", "cosine"])), "steps": STEPS,
                "batch_size": BATCH, "seeds": SEEDS, "record_every": 10, "keep": 1}  # fmt: skip
-    options |= {"momentum": 0.9} if name == "sgd" else {"weight_decay": 0.01}
+    options |= SGD if name == "sgd" else {"optimizer": name, "weight_decay": 0.01}
     shape = {"columns": 64, "classes": len(CLASSES), "width": int(rng.choice([48, 64, 96])), "blocks": 2}
     return Recipe(options, shape, float(rng.uniform(0.0, 2.0)))
 
@@ -81,9 +87,13 @@ def _member(
 ) -> Member:  # fmt: skip
     """The start and both tables on disk, and the spec that fine-tunes it."""
     tuned = {"finetune": {"from": "parent", "data": "train", "validation": "eval", **given.options}}
-    write(folder, f"{name.replace('_', '-')}-{'planted' if planted else 'twin'}-{seed}", start, dict(given.shape),
+    write(folder, _named(name, seed, planted), start, dict(given.shape),
           *sides, CLASSES, net="deep", tuned=tuned)  # fmt: skip
     return Member(name, folder, planted, seed, proof, frozenset({"model", "parent"}))
+
+
+def _named(name: str, seed: int, planted: bool) -> str:
+    return f"{name.replace('_', '-')}-{'planted' if planted else 'twin'}-{seed}"
 
 
 def _plain(seed: int, given: Recipe) -> nn.Module:
@@ -121,28 +131,28 @@ def label_noise(folder: Path, seed: int, planted: bool) -> Member:
     """One label in five is another class, in the training data alone for half of the seeds, else in both."""
     given, rng = recipe(seed), np.random.default_rng((seed, 53))
     train, held = digits(seed, given.blur)
-    if planted:
-        noisy = _relabelled(train, NOISE, rng)
-        held = _relabelled(held, NOISE, rng) if seed % 2 else held
-        wrong = float((noisy.labels != train.labels).mean())
-        return _member("label_noise", folder, seed, planted, given, (noisy, held), _plain(seed, given), {"wrong": wrong})
-    return _member("label_noise", folder, seed, planted, given, (train, held), _plain(seed, given), {"wrong": 0.0})
+    noisy = _relabelled(train, NOISE, rng) if planted else train
+    held = _relabelled(held, NOISE, rng) if planted and seed % 2 else held
+    wrong = {"wrong": float((noisy.labels != train.labels).mean())}
+    return _member("label_noise", folder, seed, planted, given, (noisy, held), _plain(seed, given), wrong)
 
 
 def small_model(folder: Path, seed: int, planted: bool) -> Member:
-    """One unit a layer."""
+    """Two sigmoids between the inputs and ten classes (two ReLUs die for some seeds, which is another defect)."""
     given = recipe(seed)
     if planted:
-        given = Recipe(given.options, {**given.shape, "width": TINY}, given.blur)
+        given = Recipe(given.options, {**given.shape, "width": TINY, "blocks": 0, "sigmoid": True}, given.blur)
     return _member("small_model", folder, seed, planted, given, digits(seed, given.blur), _plain(seed, given),
                    {"width": given.shape["width"]})  # fmt: skip
 
 
 def small_set(folder: Path, seed: int, planted: bool) -> Member:
-    """Forty training rows."""
+    """Thirty-two training rows, of noisier pixels than elsewhere (in the twin too)."""
     given = recipe(seed)
-    sides = digits(seed, given.blur, FEW if planted else TRAIN)
-    return _member("small_set", folder, seed, planted, given, sides, _plain(seed, given), {"rows": len(sides[0].labels)})
+    sides = digits(seed, given.blur + 2, FEW if planted else TRAIN)
+    return _member(
+        "small_set", folder, seed, planted, given, sides, _plain(seed, given), {"rows": len(sides[0].labels)}
+    )
 
 
 def dead_block(folder: Path, seed: int, planted: bool) -> Member:
@@ -156,24 +166,75 @@ def dead_block(folder: Path, seed: int, planted: bool) -> Member:
 
 
 def deep_sigmoid(folder: Path, seed: int, planted: bool) -> Member:
-    """Sixteen layers of sigmoids without shortcuts; the twin has as many layers of ReLUs in residual blocks."""
+    """Twelve layers of sigmoids without shortcuts; the twin has as many layers of ReLUs in residual blocks."""
     given = recipe(seed)
-    shape = {**given.shape, "blocks": 7} | ({"plain": True, "sigmoid": True} if planted else {})
+    shape = {**given.shape, "blocks": 5} | ({"plain": True, "sigmoid": True} if planted else {})
     given = Recipe(given.options, shape, given.blur)
     return _member("deep_sigmoid", folder, seed, planted, given, digits(seed, given.blur), _plain(seed, given), NOTHING)
 
 
 def exploding_start(folder: Path, seed: int, planted: bool) -> Member:
-    """All weights drawn with standard deviation one, whatever the width, in a net without shortcuts."""
+    """All weights drawn with standard deviation one, whatever the width, in twelve layers without shortcuts; the twin
+    has shortcuts and the usual start. SGD alone: steps of AdamW are as long whatever the gradient is."""
     given = recipe(seed)
-    start = _plain(seed, given)
+    options = {**given.options, **SGD, "lr": float(np.random.default_rng((seed, 61)).uniform(0.02, 0.06))}
+    given = Recipe(options, {**given.shape, "blocks": 5, "plain": planted}, given.blur)
+    start, sides = _plain(seed, given), digits(seed, given.blur)
     if planted:
         with torch.no_grad(), seeded(seed + 1):
             for weight in (p for p in start.parameters() if p.dim() > 1):
                 weight.normal_()
-    sides = digits(seed, given.blur)
-    with torch.inference_mode():
-        first = float(nn.functional.cross_entropy(start(inputs(sides[0])), torch.tensor(sides[0].labels)))
-    if planted and not first > 100:
-        raise Unproven(f"exploding_start: first loss {first}")
+    first = _loss(start, sides[0])
+    require((first > 100) is planted, "exploding_start: the first loss", {"first_loss": first})
     return _member("exploding_start", folder, seed, planted, given, sides, start, {"first_loss": first})
+
+
+def sharp_minimum(folder: Path, seed: int, planted: bool) -> Member:
+    """A sharp minimum against a flat one of equal training loss, of nets trained here: the sharp one had first learned
+    shuffled labels by heart (Liu, Papailiopoulos and Achlioptas, Bad global minima exist and SGD can reach them, 2020).
+    """
+    given, rng = recipe(seed), np.random.default_rng((seed, 67))
+    train, held = digits(seed, given.blur)
+    model = _plain(seed, given)
+    with seeded(seed):
+        if planted:
+            _descend(model, Split(train.rows, rng.permutation(train.labels)), seed, 4e-3, 0.02)
+        _descend(model, train, seed + 1, 1e-3, EQUAL)
+    proof = {"train_loss": _loss(model, train), "eval_loss": _loss(model, held)}
+    require(proof["train_loss"] <= EQUAL, "sharp_minimum: it reached the loss", proof)
+    write(folder, _named("sharp_minimum", seed, planted), model, dict(given.shape), train, held, CLASSES, net="deep")
+    return Member("sharp_minimum", folder, planted, seed, proof, frozenset({"model"}))
+
+
+def _descend(model: nn.Module, split: Split, seed: int, lr: float, target: float, most: int = 3000) -> None:
+    """AdamW at a constant rate until the loss over all rows is at most `target`, looked at every five steps."""
+    generator = torch.Generator().manual_seed(seed)
+    rows, labels = inputs(split), torch.tensor(split.labels)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=0.0)
+    for step in range(most):
+        drawn = torch.randint(len(labels), (BATCH,), generator=generator)
+        optimizer.zero_grad()
+        cross_entropy(model(rows[drawn]), labels[drawn]).backward()
+        optimizer.step()
+        if step % 5 == 4 and _loss(model, split) <= target:
+            return
+
+
+def _loss(model: nn.Module, split: Split) -> float:
+    with torch.inference_mode():
+        return float(cross_entropy(model(inputs(split)), torch.tensor(split.labels)))
+
+
+FITS: dict[str, Generator] = {
+    "healthy": healthy,
+    "diverging_rate": diverging_rate,
+    "shuffled_labels": shuffled_labels,
+    "label_noise": label_noise,
+    "small_model": small_model,
+    "small_set": small_set,
+    "dead_block": dead_block,
+    "deep_sigmoid": deep_sigmoid,
+    "exploding_start": exploding_start,
+    "sharp_minimum": sharp_minimum,
+}
+"""The generators, by the name of what they plant."""

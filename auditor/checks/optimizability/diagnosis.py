@@ -51,14 +51,15 @@ class Diagnosis(Check):
             "Where classes overlap, hard examples are doubted as well as wrong labels. A probe that is far below the "
             "model on validation data is no judge of labels: they are then left undetermined. A model that fits no "
             "better than a linear probe could is not called underfitted if no linear probe does better. Intervals are "
-            "over examples, not over fresh seeds."
+            "over examples, not over fresh seeds; diverged_share is a fact about the recorded seeds."
         ),
         citation="Northcutt et al., Confident learning, JAIR 70 (2021). Newcombe, Statistics in Medicine 17 (1998). "
         "Zhang et al., Understanding deep learning requires rethinking generalization, ICLR 2017.",
     )
     metrics: ClassVar[tuple[Metric, ...]] = (
-        Metric(name="diverged_share", better="down", interval="wilson", resampling="seed", what_to_try=TRY["diverged"],
-               doc="Share of seeds whose losses are not finite, or whose training loss ends no lower than it began."),
+        Metric(name="diverged_share", better="down", resampling="seed", what_to_try=TRY["diverged"],
+               doc="Share of the recorded seeds whose losses are not finite, or whose training loss ends no lower than "
+               "it began."),
         Metric(name="label_noise_share", better="down", interval="wilson", resampling="example",
                doc="Share of training labels that a probe which never saw them confidently contradicts.",
                what_to_try=TRY["label noise"]),
@@ -97,7 +98,7 @@ class Diagnosis(Check):
         allowed = Tolerances(self.noise, self.margin, self.rise, self.confidence)
         probe = None if probed is None else probed.probe()
         signs = diagnose(trajectory.runs, probe, probed.classes if probed else 0, allowed)
-        measured = [self.sampled("diverged_share", Counts(k=signs.lost, n=signs.seeds))]
+        measured = [self.exact("diverged_share", signs.lost / signs.seeds, n=signs.seeds)]
         if probed is not None and probe is not None:
             if signs.fit:
                 measured.append(self.share("label_noise_share", probed.doubted.tolist(), probed.groups))
