@@ -74,9 +74,11 @@ def _words(name: str, mine: list[dict[str, Any]]) -> str:
 
 def _wrong(row: dict[str, Any]) -> str:
     kind = "" if row["planted"] else "twin of "
+    still = ", ".join(name for name in row["open"] if name in SAID.values())
+    failed = ", ".join(row["failed"])
     return (
         f"- {kind}{row['name'].replace('_', ' ')}, seed {row['seed']}: {said(row)} "
-        f"(failed: {', '.join(row['failed']) or 'none'}; open: {', '.join(name for name in row['open'] if name in SAID.values()) or 'none'}{_broken(row)})"
+        f"(failed: {failed or 'none'}; open: {still or 'none'}{_broken(row)})"
     )
 
 

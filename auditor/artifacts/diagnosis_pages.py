@@ -48,7 +48,7 @@ def _verdict(found: "Signs") -> Text:
     said = [f"{word[0].upper()}{word[1:]}.", TRY[word]]
     said += [AT_ONCE] if word == "diverged" and found.at_once else []
     said += [STOP] if word == "overfitting" and found.risen > 0 else []
-    return Text(title="Signs", text=" ".join(said), reading="The first fault, in the order of the table, that the "
+    return Text(title="Diagnosis", text=" ".join(said), reading="The first fault, in the order of the table, that the "
                 "numbers show; a good fit only where all are excluded.")  # fmt: skip
 
 

@@ -49,6 +49,7 @@ def found(evidence: Evidence, name: str) -> Measurement:
 
 def word(evidence: Evidence) -> str:
     (text,) = [block for block in evidence.blocks if isinstance(block, Text)]
+    assert text.title == "Diagnosis"
     return text.text.split(".")[0].lower()
 
 
