@@ -81,14 +81,14 @@ def _relabelled(split: Split, share: float, rng: np.random.Generator) -> Split:
     return Split(split.rows, np.where(wrong, other, split.labels))
 
 
-def _member(
+def member(
     name: str, folder: Path, seed: int, planted: bool, given: Recipe, sides: tuple[Split, Split], start: nn.Module,
-    proof: Mapping[str, float],
+    proof: Mapping[str, float], classes: tuple[str, ...] = CLASSES,
 ) -> Member:  # fmt: skip
     """The start and both tables on disk, and the spec that fine-tunes it."""
     tuned = {"finetune": {"from": "parent", "data": "train", "validation": "eval", **given.options}}
     write(folder, _named(name, seed, planted), start, dict(given.shape),
-          *sides, CLASSES, net="deep", tuned=tuned)  # fmt: skip
+          *sides, classes, net="deep", tuned=tuned)  # fmt: skip
     return Member(name, folder, planted, seed, proof, frozenset({"model", "parent"}))
 
 
@@ -96,7 +96,7 @@ def _named(name: str, seed: int, planted: bool) -> str:
     return f"{name.replace('_', '-')}-{'planted' if planted else 'twin'}-{seed}"
 
 
-def _plain(seed: int, given: Recipe) -> nn.Module:
+def plain(seed: int, given: Recipe) -> nn.Module:
     with seeded(seed):
         return deep(**given.shape)
 
@@ -104,7 +104,7 @@ def _plain(seed: int, given: Recipe) -> nn.Module:
 def healthy(folder: Path, seed: int, planted: bool = False) -> Member:
     """Nothing is planted."""
     given = recipe(seed)
-    return _member("healthy", folder, seed, planted, given, digits(seed, given.blur), _plain(seed, given), NOTHING)
+    return member("healthy", folder, seed, planted, given, digits(seed, given.blur), plain(seed, given), NOTHING)
 
 
 def diverging_rate(folder: Path, seed: int, planted: bool) -> Member:
@@ -113,7 +113,7 @@ def diverging_rate(folder: Path, seed: int, planted: bool) -> Member:
     if planted:
         factor = DIVERGING[given.options["optimizer"]]
         given = Recipe({**given.options, "lr": given.options["lr"] * factor}, given.shape, given.blur)
-    return _member("diverging_rate", folder, seed, planted, given, digits(seed, given.blur), _plain(seed, given),
+    return member("diverging_rate", folder, seed, planted, given, digits(seed, given.blur), plain(seed, given),
                    {"rate": given.options["lr"]})  # fmt: skip
 
 
@@ -124,7 +124,7 @@ def shuffled_labels(folder: Path, seed: int, planted: bool) -> Member:
     if planted:
         sides = (Split(sides[0].rows, rng.permutation(sides[0].labels)),
                  Split(sides[1].rows, rng.permutation(sides[1].labels)))  # fmt: skip
-    return _member("shuffled_labels", folder, seed, planted, given, sides, _plain(seed, given), NOTHING)
+    return member("shuffled_labels", folder, seed, planted, given, sides, plain(seed, given), NOTHING)
 
 
 def label_noise(folder: Path, seed: int, planted: bool) -> Member:
@@ -134,7 +134,7 @@ def label_noise(folder: Path, seed: int, planted: bool) -> Member:
     noisy = _relabelled(train, NOISE, rng) if planted else train
     held = _relabelled(held, NOISE, rng) if planted and seed % 2 else held
     wrong = {"wrong": float((noisy.labels != train.labels).mean())}
-    return _member("label_noise", folder, seed, planted, given, (noisy, held), _plain(seed, given), wrong)
+    return member("label_noise", folder, seed, planted, given, (noisy, held), plain(seed, given), wrong)
 
 
 def small_model(folder: Path, seed: int, planted: bool) -> Member:
@@ -142,7 +142,7 @@ def small_model(folder: Path, seed: int, planted: bool) -> Member:
     given = recipe(seed)
     if planted:
         given = Recipe(given.options, {**given.shape, "width": TINY, "blocks": 0, "sigmoid": True}, given.blur)
-    return _member("small_model", folder, seed, planted, given, digits(seed, given.blur), _plain(seed, given),
+    return member("small_model", folder, seed, planted, given, digits(seed, given.blur), plain(seed, given),
                    {"width": given.shape["width"]})  # fmt: skip
 
 
@@ -150,19 +150,17 @@ def small_set(folder: Path, seed: int, planted: bool) -> Member:
     """Thirty-two training rows, of noisier pixels than elsewhere (in the twin too)."""
     given = recipe(seed)
     sides = digits(seed, given.blur + 2, FEW if planted else TRAIN)
-    return _member(
-        "small_set", folder, seed, planted, given, sides, _plain(seed, given), {"rows": len(sides[0].labels)}
-    )
+    return member("small_set", folder, seed, planted, given, sides, plain(seed, given), {"rows": len(sides[0].labels)})
 
 
 def dead_block(folder: Path, seed: int, planted: bool) -> Member:
     """One residual block whose ReLU never fires: its first bias is far below zero."""
     given = recipe(seed)
-    start = _plain(seed, given)
+    start = plain(seed, given)
     if planted:
         at = int(np.random.default_rng((seed, 59)).integers(given.shape["blocks"]))
         start.get_parameter(f"blocks.{at}.first.bias").data.fill_(-50.0)
-    return _member("dead_block", folder, seed, planted, given, digits(seed, given.blur), start, NOTHING)
+    return member("dead_block", folder, seed, planted, given, digits(seed, given.blur), start, NOTHING)
 
 
 def deep_sigmoid(folder: Path, seed: int, planted: bool) -> Member:
@@ -170,7 +168,7 @@ def deep_sigmoid(folder: Path, seed: int, planted: bool) -> Member:
     given = recipe(seed)
     shape = {**given.shape, "blocks": 5} | ({"plain": True, "sigmoid": True} if planted else {})
     given = Recipe(given.options, shape, given.blur)
-    return _member("deep_sigmoid", folder, seed, planted, given, digits(seed, given.blur), _plain(seed, given), NOTHING)
+    return member("deep_sigmoid", folder, seed, planted, given, digits(seed, given.blur), plain(seed, given), NOTHING)
 
 
 def exploding_start(folder: Path, seed: int, planted: bool) -> Member:
@@ -179,14 +177,14 @@ def exploding_start(folder: Path, seed: int, planted: bool) -> Member:
     given = recipe(seed)
     options = {**given.options, **SGD, "lr": float(np.random.default_rng((seed, 61)).uniform(0.02, 0.06))}
     given = Recipe(options, {**given.shape, "blocks": 5, "plain": planted}, given.blur)
-    start, sides = _plain(seed, given), digits(seed, given.blur)
+    start, sides = plain(seed, given), digits(seed, given.blur)
     if planted:
         with torch.no_grad(), seeded(seed + 1):
             for weight in (p for p in start.parameters() if p.dim() > 1):
                 weight.normal_()
     first = _loss(start, sides[0])
     require((first > 100) is planted, "exploding_start: the first loss", {"first_loss": first})
-    return _member("exploding_start", folder, seed, planted, given, sides, start, {"first_loss": first})
+    return member("exploding_start", folder, seed, planted, given, sides, start, {"first_loss": first})
 
 
 def sharp_minimum(folder: Path, seed: int, planted: bool) -> Member:
@@ -195,7 +193,7 @@ def sharp_minimum(folder: Path, seed: int, planted: bool) -> Member:
     """
     given, rng = recipe(seed), np.random.default_rng((seed, 67))
     train, held = digits(seed, given.blur)
-    model = _plain(seed, given)
+    model = plain(seed, given)
     with seeded(seed):
         if planted:
             _descend(model, Split(train.rows, rng.permutation(train.labels)), seed, 4e-3, 0.02)
