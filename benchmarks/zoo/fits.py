@@ -30,6 +30,8 @@ TINY, FEW, NOISE = 2, 32, 0.2
 EQUAL = 0.05
 """The training loss at which sharp and flat minima are compared."""
 
+SHUFFLES = 2
+
 SGD: Mapping[str, Any] = {"optimizer": "sgd", "momentum": 0.9, "weight_decay": 0.0}
 
 DIVERGING = {"sgd": 200.0, "adamw": 1000.0}
@@ -189,14 +191,14 @@ def exploding_start(folder: Path, seed: int, planted: bool) -> Member:
 
 def sharp_minimum(folder: Path, seed: int, planted: bool) -> Member:
     """A sharp minimum against a flat one of equal training loss, of nets trained here: the sharp one had first learned
-    shuffled labels by heart (Liu, Papailiopoulos and Achlioptas, Bad global minima exist and SGD can reach them, 2020).
-    """
+    two shuffles of the labels by heart, in turn. Liu, Papailiopoulos and Achlioptas, Bad global minima exist and SGD
+    can reach them, NeurIPS 2020."""
     given, rng = recipe(seed), np.random.default_rng((seed, 67))
     train, held = digits(seed, given.blur)
     model = plain(seed, given)
     with seeded(seed):
-        if planted:
-            _descend(model, Split(train.rows, rng.permutation(train.labels)), seed, 4e-3, 0.02)
+        for turn in range(SHUFFLES * planted):
+            _descend(model, Split(train.rows, rng.permutation(train.labels)), seed + turn, 4e-3, EQUAL)
         _descend(model, train, seed + 1, 1e-3, EQUAL)
     proof = {"train_loss": _loss(model, train), "eval_loss": _loss(model, held)}
     require(proof["train_loss"] <= EQUAL, "sharp_minimum: it reached the loss", proof)
