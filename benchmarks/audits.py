@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from auditor.audit.prepare import Options, Prepared, prepare, validate
+from auditor.blocks import Text
 from auditor.evidence import Evidence, Failure, Finding
 from auditor.execute.workshop import Workshop
 from auditor.judge.judge import judge
@@ -57,6 +58,11 @@ class Audited:
             for found in each.measurements:
                 yield f"{each.id}.{found.name}", found.of, found.value
 
+    def told(self, title: str) -> str:
+        """The text that a check shows under this title, "" where none does."""
+        blocks = (block for found in self.findings.values() if isinstance(found, Evidence) for block in found.blocks)
+        return next((block.text for block in blocks if isinstance(block, Text) and block.title == title), "")
+
     def _verdicts(self) -> Iterable[tuple[str, Verdict]]:
         for each in self.judgement.checks:
             for verdict in each.verdicts:
@@ -67,13 +73,15 @@ def _fails(verdict: Verdict) -> bool:
     return verdict.severity == "error" and verdict.outcome == "fail" and not verdict.waived
 
 
-def deciding(spec: Path) -> str:
+def deciding(spec: Path, family: str = "") -> str:
     """The words of -k for the checks that can fail this audit: those with an expectation of severity error.
 
+    family: how their names begin.
     The others cannot move the outcome, and leaving them out leaves Holm's family as it is (it is fixed by the spec).
     """
     entries = validate(spec).spec.checks
-    return " or ".join(each.use for each in entries if any(rule.severity == "error" for rule in each.rules))
+    chosen = (each for each in entries if each.use.startswith(family))
+    return " or ".join(each.use for each in chosen if any(rule.severity == "error" for rule in each.rules))
 
 
 def audit(spec: Path, cache: Path, trust: Iterable[str] = (), only: str = "") -> Audited:
@@ -101,6 +109,6 @@ def _work(prepared: Prepared) -> tuple[dict[str, Failure], dict[str, float]]:
             continue
         began = time.process_time()
         with contextlib.redirect_stderr(io.StringIO()):  # a failure's trace; the failure itself is kept
-            failures.update(workshop.make([prepared.plan.nodes[key] for key in job.produces], lambda done, total: None))
+            failures.update(workshop.make([prepared.plan.nodes[key] for key in job.produces], lambda *told: None))
         seconds[job.title] = seconds.get(job.title, 0.0) + time.process_time() - began
     return failures, seconds

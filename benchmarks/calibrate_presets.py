@@ -1,8 +1,9 @@
 """What healthy small models measure of everything that a preset judges; its quantiles ship beside the preset.
 
-python -m benchmarks.calibrate_presets [PRESET ...] [--only | --histories] [--models FOLDER] [--out FOLDER]
+python -m benchmarks.calibrate_presets [PRESET ...] [--only | --histories | --fits] [--models FOLDER] [--out FOLDER]
 
 --histories: only the checks of traceability, on healthy histories; the other entries stay as they are.
+--fits: only the checks of optimizability, on healthy fine-tunes (of tables).
 """
 
 import argparse
@@ -18,7 +19,7 @@ import numpy as np
 
 from auditor.spec.layers import PRESETS
 from benchmarks.audits import Audited, audit, deciding
-from benchmarks.zoo.healthy import MODALITIES, Recipe, healthy_histories
+from benchmarks.zoo.healthy import MODALITIES, Recipe, healthy_fits, healthy_histories
 from benchmarks.zoo.member import Member, Unproven
 
 COMMAND = "python -m benchmarks.calibrate_presets"
@@ -69,17 +70,15 @@ def calibrate(preset: str, folder: Path, cache: Path, only: str = "") -> dict[st
     return {"preset": preset, "command": command, "models": names, "metrics": metrics}
 
 
-def of_histories(preset: str, folder: Path, cache: Path, known: dict[str, Any]) -> dict[str, Any]:
-    """What is known, with what healthy histories measure of traceability."""
-    names, metrics = _measured(healthy_histories(preset), folder / preset, cache, lambda member: _tracing(member.spec))
+def of_family(
+    preset: str, kind: str, recipes: Iterable[tuple[str, Recipe]], folder: Path, cache: Path, known: dict[str, Any]
+) -> dict[str, Any]:
+    """What is known, with what these measure of one family: histories of traceability, fits of optimizability."""
+    family = {"histories": "traceability.", "fits": "optimizability."}[kind]
+    names, metrics = _measured(recipes, folder / preset, cache, lambda member: deciding(member.spec, family))
     kept = {metric: value for metric, value in known["metrics"].items() if metric not in metrics}
-    told = {"histories": names, "histories_command": f"{COMMAND} {preset} --histories"}
+    told = {kind: names, f"{kind}_command": f"{COMMAND} {preset} --{kind}"}
     return {**{key: value for key, value in known.items() if key != "metrics"}, **told, "metrics": {**kept, **metrics}}
-
-
-def _tracing(spec: Path) -> str:
-    """The checks of traceability that can fail this audit."""
-    return " or ".join(word for word in deciding(spec).split(" or ") if word.startswith("traceability."))
 
 
 def _measured(
@@ -121,20 +120,27 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=PRESETS)
     parser.add_argument("--only", default="", action="store_const", const="deciding", help="only checks that can fail")
     parser.add_argument("--histories", action="store_true", help="only traceability, on healthy histories")
+    parser.add_argument("--fits", action="store_true", help="only optimizability, on healthy fine-tunes")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         for preset in options.presets:
             folder, cache = options.models or Path(scratch), Path(scratch) / "cache"
             path = options.out / f"{preset}.calibration.json"
-            if options.histories:
+            if options.histories or options.fits:
                 known = json.loads((PRESETS / path.name).read_text(encoding="utf-8"))
-                found = of_histories(preset, folder, cache, known)
+                kind = "fits" if options.fits else "histories"
+                recipes = healthy_fits() if options.fits else healthy_histories(preset)
+                found = of_family(preset, kind, recipes, folder, cache, known)
             else:
                 found = calibrate(preset, folder, cache, options.only)
             path.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
             text = PRESETS / f"{preset}.yaml"
             (options.out / text.name).write_text(told(text, found), encoding="utf-8")
-            print(f"{path}: {len(found['models'])} models, {len(found.get('histories', []))} histories", flush=True)
+            print(
+                f"{path}: {len(found['models'])} models, {len(found.get('histories', []))} histories, "
+                f"{len(found.get('fits', []))} fits",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

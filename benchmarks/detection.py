@@ -1,6 +1,9 @@
 """How often the presets alone catch planted defects, and how often they fail healthy twins; writes docs/detection.md.
 
 python -m benchmarks.detection [NAME ...] [--seeds 10] [--twins 20] [--state FILE.jsonl] [--write docs/detection.md]
+python -m benchmarks.detection --fits --seeds 20 --write docs/fits.md
+
+--fits: the fine-tunes of benchmarks/zoo/fits.py, with the confusion matrix of what was said (benchmarks/confusion.py).
 
 A state file lets a run that was cut off go on. No bound of a preset was chosen on these seeds.
 """
@@ -15,8 +18,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks import confusion
 from benchmarks.audits import audit, deciding
-from benchmarks.zoo import DEFECTS, Unproven
+from benchmarks.zoo import DEFECTS, FITS, Unproven
 
 FIRST, MOST = 0, 100
 """The first seed, and where the search for seeds that learn the defect ends (others were used to choose bounds)."""
@@ -49,14 +53,16 @@ def _row(name: str, planted: bool, seed: int, scratch: Path) -> dict[str, Any]:
     began = time.process_time()
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         try:
-            member = DEFECTS[name](Path(folder) / "member", seed, planted)
+            member = (DEFECTS | FITS)[name](Path(folder) / "member", seed, planted)
         except Unproven as error:
             return {"proven": False, "said": str(error), "seconds": time.process_time() - began}
         trained = time.process_time() - began
-        found = audit(member.spec, Path(folder) / "cache", member.trust, deciding(member.spec))
+        words = deciding(member.spec, "optimizability." if name in FITS else "")
+        found = audit(member.spec, Path(folder) / "cache", member.trust, words)
     return {
         "proven": True, "proof": dict(member.proof), "failed": found.failed(), "open": found.open(),
-        "broken": found.broken(), "trained": trained, "seconds": time.process_time() - began,
+        "broken": found.broken(), "word": found.told("Diagnosis").partition(".")[0].lower(),
+        "trained": trained, "seconds": time.process_time() - began,
     }  # fmt: skip
 
 
@@ -134,18 +140,19 @@ def _line(name: str, mine: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(DEFECTS)}; default: all")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(DEFECTS | FITS)}; default: all")
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--twins", type=int, default=20)
+    parser.add_argument("--fits", action="store_true")
     parser.add_argument("--state", type=Path)
     parser.add_argument("--write", type=Path)
     options = parser.parse_args()
     known: dict[str, Any] = {}
     if options.state and options.state.exists():
         known = {row["key"]: row for row in map(json.loads, options.state.read_text(encoding="utf-8").splitlines())}
-    found = []
+    found, names = [], options.names or list(FITS if options.fits else DEFECTS)
     with tempfile.TemporaryDirectory() as scratch:
-        for name, planted, count in members(options.names or list(DEFECTS), options.seeds, options.twins):
+        for name, planted, count in members(names, options.seeds, options.twins):
             for row in rows(name, planted, count, known, Path(scratch)):
                 found.append(row)
                 if row["key"] not in known:
@@ -153,12 +160,9 @@ def main() -> None:
                     if options.state:
                         with options.state.open("a", encoding="utf-8") as stream:
                             stream.write(json.dumps(row) + "\n")
-    text = table(
-        found,
-        " ".join(
-            ["python -m benchmarks.detection", *options.names, f"--seeds {options.seeds} --twins {options.twins}"]
-        ),
-    )
+    command = ["python -m benchmarks.detection", *["--fits"] * options.fits, *options.names]
+    make = confusion.page if options.fits else table
+    text = make(found, " ".join([*command, f"--seeds {options.seeds} --twins {options.twins}"]))
     print(text)
     if options.write:
         options.write.write_text(text, encoding="utf-8")

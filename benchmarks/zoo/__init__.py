@@ -5,6 +5,7 @@ data without the defect falls by at least ten points, or the mechanism itself is
 """
 
 from benchmarks.zoo import histories, pictures, tables, texts
+from benchmarks.zoo.fits import FITS
 from benchmarks.zoo.member import Generator, Member, Unproven
 
 DEFECTS: dict[str, Generator] = {
@@ -25,4 +26,4 @@ DEFECTS: dict[str, Generator] = {
 }
 """The generators, by the name of what they plant."""
 
-__all__ = ["DEFECTS", "Generator", "Member", "Unproven"]
+__all__ = ["DEFECTS", "FITS", "Generator", "Member", "Unproven"]

@@ -5,6 +5,7 @@ Their seeds and recipes are not those of the zoo's twins, which are counted in t
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import nn
 
 from auditor.sources.steps import assumed, overridden
 from auditor.spec.options import Transforms
-from benchmarks.zoo import histories, pictures, runs, tables, texts
+from benchmarks.zoo import fits, histories, pictures, runs, tables, texts
 from benchmarks.zoo.member import Generator, Member, Unproven, require, write_spec
 from benchmarks.zoo.nets import cnn, mlp
 from benchmarks.zoo.training import accuracy, fit, seeded, take
@@ -162,12 +163,8 @@ def distilbert(width: int, layers: int, heads: int) -> Any:
 def table_models(seed: int = 3000) -> Iterator[tuple[str, Recipe]]:
     """Twenty-four classifiers of rows: MLPs of several widths and depths, on measured and generated tables."""
     sizes = ((16, 1), (16, 2), (32, 2), (64, 2), (32, 3), (64, 1))
-    sources: dict[str, Any] = {
-        "clouds": lambda s: (*tables.clouds(s, 1.3), tables.CLASSES), "rings": rings,
-        "breast_cancer": lambda s: measured("breast_cancer", s), "wine": lambda s: measured("wine", s),
-    }  # fmt: skip
     for at, (width, depth) in enumerate(sizes):
-        for number, (data, load) in enumerate(sources.items()):
+        for number, (data, load) in enumerate(TABLES.items()):
             name = f"mlp-{width}x{depth}-{data}"
             yield name, _table_recipe(name, {"width": width, "depth": depth}, load, seed + 10 * at + number)
 
@@ -331,6 +328,12 @@ def _loss(model: Any, inputs: dict[str, torch.Tensor], kind: str, draw: torch.Ge
     return loss
 
 
+TABLES: dict[str, Any] = {
+    "clouds": lambda s: (*tables.clouds(s, 1.3), tables.CLASSES), "rings": rings,
+    "breast_cancer": lambda s: measured("breast_cancer", s), "wine": lambda s: measured("wine", s),
+}  # fmt: skip
+"""Training rows, evaluation rows and classes of a seed."""
+
 MODALITIES: dict[str, Callable[[], Iterator[tuple[str, Recipe]]]] = {
     "vision-classifier": image_models, "text-classifier": text_models, "tabular-classifier": table_models,
     "language-model": language_models,
@@ -358,6 +361,26 @@ def healthy_histories(preset: str, seed: int = 300) -> Iterator[tuple[str, Recip
         yield f"history-{number}", _followed(histories.swapped_checkpoints, seed + kind_of + 3 * number)
     for number in range(HISTORIES, HISTORIES + HISTORIES // 2):
         yield f"fine-tune-{number}", _followed(histories.claimed_parent, seed + kind_of + 3 * number)
+
+
+def healthy_fits(seed: int = 1000) -> Iterator[tuple[str, Recipe]]:
+    """Fine-tunes from scratch, five seeds each: of digits, and of the tables that `table_models` learns."""
+    for number in range(12):
+        yield f"fit-digits-{number}", lambda folder, own=seed + number: fits.healthy(folder, own)
+    for number in range(12):
+        data = ("clouds", "rings", "breast_cancer")[number % 3]
+        yield f"fit-{data}-{number}", _fit_recipe(f"fit-{data}-{number}", TABLES[data], seed + 12 + number)
+
+
+def _fit_recipe(name: str, load: Any, seed: int) -> Recipe:
+    def make(folder: Path) -> Member:
+        train, held, classes = load(seed)
+        given = fits.recipe(seed)
+        shape = {**given.shape, "columns": train.rows.shape[1], "classes": len(classes)}
+        given = replace(given, shape=shape)
+        return fits.member(name, folder, seed, False, given, (train, held), fits.plain(seed, given), {}, classes)
+
+    return make
 
 
 def _followed(generator: Generator, seed: int) -> Recipe:

@@ -47,8 +47,10 @@ def inputs(split: Split) -> torch.Tensor:
 def write(
     folder: Path, name: str, model: nn.Module, shape: dict[str, int], train: Split, held: Split,
     classes: tuple[str, ...] = CLASSES, more: Mapping[str, Any] = NOTHING, parent: Mapping[str, Any] | None = None,
+    net: str = "mlp", tuned: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """The state dict, both tables and the spec; more: of the model's entry, which is returned."""
+    """The state dict, both tables and the spec; more: of the model's entry, which is returned. tuned: the entry of a
+    fine-tune that starts from this model, its parent."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file(model.state_dict(), folder / "model.safetensors")
     for part, split in (("train", train), ("eval", held)):
@@ -58,10 +60,11 @@ def write(
             rows = zip(split.rows.tolist(), split.labels, strict=True)
             writer.writerows([*(f"{value:.6g}" for value in row), classes[label]] for row, label in rows)
     entry = {
-        "source": "factory", "factory": "benchmarks.zoo.nets:mlp", "kwargs": shape, "weights": "model.safetensors",
+        "source": "factory", "factory": f"benchmarks.zoo.nets:{net}", "kwargs": shape, "weights": "model.safetensors",
         "modality": "tabular", "classes": list(classes), **more,
     }  # fmt: skip
-    write_spec(folder, name, "tabular-classifier", entry, _source("eval"), _source("train"), parent)
+    entries = (entry, parent) if tuned is None else (tuned, entry)
+    write_spec(folder, name, "tabular-classifier", entries[0], _source("eval"), _source("train"), entries[1])
     return entry
 
 

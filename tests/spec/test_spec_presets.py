@@ -30,7 +30,7 @@ def test_a_preset_lists_only_checks_and_metrics_that_exist(name: str, project: P
     rules = [rule for check in spec.checks for rule in check.rules]
     assert any(rule.severity == "error" for rule in rules), "a preset alone must be able to fail an audit"
     for rule in rules:
-        assert rule.why.startswith("project convention, version 3: ")
+        assert rule.why.startswith("project convention, version 4: ")
 
 
 @pytest.mark.parametrize("name", preset_names())

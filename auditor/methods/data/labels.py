@@ -56,8 +56,12 @@ def out_of_fold(features: Floats, labels: Ints, groups: Sequence[str], seed: int
 
     features [n, d]; labels [n]. Rows that no fold holds out (too few groups) keep the shares of the classes.
     """
+    return held_out(reduced(features, seed), labels, groups, seed)
+
+
+def held_out(table: Floats, labels: Ints, groups: Sequence[str], seed: int) -> Floats:
+    """out_of_fold of columns that are reduced already."""
     names, index = np.unique(labels, return_inverse=True)
-    table = reduced(features, seed)
     found = np.tile(np.bincount(index) / len(index), (len(labels), 1))
     for fit, held in folds(index.astype(np.int64), groups, seed):
         model = fitted(table[fit], index[fit].astype(np.int64))
