@@ -13,7 +13,7 @@ from auditor.artifacts.curvature import (
     curvature_of,
     without_curvature,
 )
-from auditor.artifacts.curvature_pages import eigenvalue_blocks
+from auditor.artifacts.curvature_figures import bent
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Enclosure, Evidence, Measurement, Metric
 from auditor.needs import Need
@@ -101,9 +101,7 @@ class Sharpness(Check):
         measured += [self.exact("negative_share", share)] if share is not None else []
         measured += [self.exact("batch_spread", spread, n=len(found.alone))] if spread is not None else []
         flat = ("No eigenvalue is above 0, so no share or spread is told.",) if found.sharpness <= 0 else ()
-        return Evidence(
-            measurements=tuple(measured), blocks=tuple(eigenvalue_blocks(curvature)), notes=(*curvature.notes(), *flat)
-        )
+        return Evidence(measurements=tuple(measured), blocks=tuple(bent(curvature)), notes=(*curvature.notes(), *flat))
 
     def _top(self, curvature: Curvature) -> Measurement:
         value, within = curvature.found.sharpness, float(curvature.found.residuals[0])

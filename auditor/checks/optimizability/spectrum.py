@@ -13,13 +13,11 @@ from auditor.artifacts.curvature import (
     curvature_of,
     without_curvature,
 )
-from auditor.blocks import Line, Lines
+from auditor.artifacts.curvature_figures import density
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Evidence, Metric
 from auditor.needs import Need
 from auditor.subject import Subject
-
-POINTS, WIDTH = 400, 0.01
 
 
 class Spectrum(Check):
@@ -92,20 +90,4 @@ class Spectrum(Check):
             for name, value in named.items()
             if value is not None
         )
-        return Evidence(measurements=measured, blocks=self._density(curvature), notes=(*curvature.notes(), *missing))
-
-    def _density(self, curvature: Curvature) -> tuple[Lines, ...]:
-        import numpy as np
-
-        density, size = curvature.found.density, curvature.found.size
-        low, high = float(density.nodes.min()), float(density.nodes.max())
-        spread = high - low
-        if spread <= 0:
-            return ()
-        points = np.linspace(low - 0.03 * spread, high + 0.03 * spread, POINTS)
-        heights = density.curve(points, WIDTH * spread)
-        floor = 1e-2 / (size * WIDTH * spread)  # a hundredth of one eigenvalue's own peak
-        line = Line(label="density", x=tuple(points.tolist()), y=tuple(np.maximum(heights, floor).tolist()))
-        return (Lines(title="Spectral density", x_label="eigenvalue", y_label="density", y_log=True, lines=(line,),
-                      reading="How the eigenvalues are distributed, on a logarithmic axis. Each bump far from the peak "
-                      "at zero is one eigenvalue or a few.", marks=((0.0, "0"),)),)  # fmt: skip
+        return Evidence(measurements=measured, blocks=density(curvature), notes=(*curvature.notes(), *missing))

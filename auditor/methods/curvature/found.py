@@ -17,7 +17,7 @@ else:
 FULL = 2000
 """Below this many parameters the matrix is written down and everything is exact."""
 
-SPARE = 10
+SPARE = 13
 """Rows of Lanczos' basis beyond the wanted pairs: enough that most runs end before the first restart."""
 
 LARGE, FEW = 20_000, 2

@@ -112,7 +112,7 @@ def test_lanczos_sees_the_same(both: tuple[Spectrum, Spectrum, np.ndarray[Any, A
     assert found.vectors <= 5 + 20
     assert found.density.weights.sum() == pytest.approx(1)
     share = full.negative_share()
-    assert share is not None and found.negative_share() == pytest.approx(share, abs=0.1)  # ten probes
+    assert share is not None and found.negative_share() == pytest.approx(share, abs=0.1)
 
 
 def test_the_same_seed_gives_the_same_numbers() -> None:
