@@ -33,10 +33,9 @@ class Spectrum(Check):
         formula="density(x) = 1/n sum_i delta(x - lambda_i), lambda_i the n eigenvalues of the second derivatives of "
         "the mean loss",
         method="Stochastic Lanczos quadrature: from each random probe, without its part in the basis that found the "
-        "outermost eigenvalues, 32 products give a small matrix whose eigenvalues and first entries are nodes and "
-        "weights of the density; their mean is joined with the eigenvalues of the basis. Ten probes, and two from "
-        "20,000 parameters on, where one hardly differs from another. Below 2,000 parameters all eigenvalues are "
-        "computed. The same run serves optimizability.sharpness.",
+        "outermost eigenvalues, 96 products give a small matrix whose eigenvalues and first entries are nodes and "
+        "weights of the density; the mean over four probes is joined with the eigenvalues of the basis. Below 2,000 "
+        "parameters all eigenvalues are computed. The same run serves optimizability.sharpness.",
         reading="A trained network shows a tall peak at zero (directions in which nothing changes) and a few large "
         "eigenvalues far to the right, often about as many as there are classes. Mass to the left of zero means "
         "that the weights are not at a minimum. The curve is drawn on a logarithmic axis: most of the mass is in the "
