@@ -27,9 +27,9 @@ from auditor.methods.curvature.lanczos import Wanted, lanczos
 from auditor.methods.curvature.products import Part, products
 
 TOP, WITHIN, ROWS = 5, 1e-3, 32
-ITERATIONS, MOST = 200, 500
-"""PyHessian's power iterations a pair, at most; where a tolerance took more products than MOST, no tighter
-one is tried, and the ratio is a lower bound."""
+ENOUGH = 10
+"""PyHessian is stopped at this many times the engine's products: where its pairs do not hold by then, its ratios are
+lower bounds, and no tighter tolerance is tried."""
 
 LOOSE = {"pyhessian": (1e-6, 1e-7, 1e-8, 1e-9), "curvlinops": (1e-3, 1e-4, 1e-5)}
 
@@ -116,7 +116,7 @@ def engine(module: nn.Module, inputs: Tensor, labels: Tensor) -> Pairs:
         return found.values, list(found.reported), round(operator.count)
 
 
-def pyhessian(module: nn.Module, inputs: Tensor, labels: Tensor, tolerance: float) -> Pairs:
+def pyhessian(module: nn.Module, inputs: Tensor, labels: Tensor, tolerance: float, most: int) -> Pairs:
     """Power iteration with deflation."""
     theirs: Any = import_module("pyhessian.hessian")  # whose name the class of the same name hides
     plain, asked = theirs.hessian_vector_product, [0]
@@ -128,14 +128,14 @@ def pyhessian(module: nn.Module, inputs: Tensor, labels: Tensor, tolerance: floa
     theirs.hessian_vector_product = counting
     try:
         found = theirs.hessian(module, nn.CrossEntropyLoss(), data=(inputs, labels), cuda=False)
-        values, vectors = found.eigenvalues(maxIter=ITERATIONS, tol=tolerance, top_n=TOP)
+        values, vectors = found.eigenvalues(maxIter=-(-most // TOP), tol=tolerance, top_n=TOP)
     finally:
         theirs.hessian_vector_product = plain
         module.zero_grad()
     return np.array(values), [torch.cat([each.flatten() for each in one]) for one in vectors], asked[0]
 
 
-def curvlinops(module: nn.Module, inputs: Tensor, labels: Tensor, tolerance: float) -> Pairs:
+def curvlinops(module: nn.Module, inputs: Tensor, labels: Tensor, tolerance: float, most: int) -> Pairs:
     """ARPACK on a linear operator."""
     from curvlinops import HessianLinearOperator
     from scipy.sparse.linalg import LinearOperator, eigsh
@@ -152,7 +152,7 @@ def curvlinops(module: nn.Module, inputs: Tensor, labels: Tensor, tolerance: flo
 
     start = torch.randn(inner.shape[0], generator=torch.Generator().manual_seed(0)).numpy()
     outer = LinearOperator(inner.shape, matvec=counting, dtype=np.float32)
-    values, vectors = eigsh(outer, k=TOP, which="LA", tol=tolerance, v0=start)
+    values, vectors = eigsh(outer, k=TOP, which="LA", tol=tolerance, v0=start, maxiter=most)
     return values[::-1], [torch.tensor(vectors[:, at].copy()) for at in range(TOP)[::-1]], asked[0]
 
 
@@ -172,12 +172,12 @@ def timed(run: Callable[[], Pairs], module: nn.Module, inputs: Tensor, labels: T
     return Cost(asked, seconds, max(errors), values)
 
 
-def loosest(name: str, run: Callable[..., Pairs], module: nn.Module, inputs: Tensor, labels: Tensor) -> Cost:
+def loosest(name: str, module: nn.Module, inputs: Tensor, labels: Tensor, most: int) -> Cost:
     """The first tolerance whose pairs hold, or the last that was tried."""
     for tolerance in LOOSE[name]:
-        found = timed(lambda: run(module, inputs, labels, tolerance), module, inputs, labels)  # noqa: B023
+        found = timed(lambda: OTHERS[name](module, inputs, labels, tolerance, most), module, inputs, labels)  # noqa: B023
         print(f"    {name} at {tolerance:g}: {found.products} products, {found.seconds:.1f} s, {found.worst:.1e}")
-        if found.worst <= WITHIN or found.products > MOST:
+        if found.worst <= WITHIN or found.products >= 0.8 * most:
             break
     return found
 
@@ -226,7 +226,8 @@ def rows(name: str, batches: int, tools: list[str]) -> Iterator[dict[str, Cost]]
         inputs, labels = pictures(seed)
         mine = timed(lambda: engine(module, inputs, labels), module, inputs, labels)  # noqa: B023
         print(f"  batch {seed}: engine {mine.products} products, {mine.seconds:.1f} s, {mine.worst:.1e}", flush=True)
-        others = {each: loosest(each, run, module, inputs, labels) for each, run in OTHERS.items() if each in tools}
+        most = ENOUGH * mine.products
+        others = {each: loosest(each, module, inputs, labels, most) for each in tools}
         for each, cost in others.items():
             off = np.abs(mine.values / cost.values - 1).max()
             times = f"{cost.products / mine.products:.1f} and {cost.seconds / mine.seconds:.1f}"
@@ -234,7 +235,7 @@ def rows(name: str, batches: int, tools: list[str]) -> Iterator[dict[str, Cost]]
         yield {"engine": mine, **others}
 
 
-OTHERS = {"pyhessian": pyhessian, "curvlinops": curvlinops}
+OTHERS: dict[str, Callable[..., Pairs]] = {"pyhessian": pyhessian, "curvlinops": curvlinops}
 
 
 def main() -> None:

@@ -1,26 +1,14 @@
 """How is the curvature of the loss distributed over all directions?"""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from auditor.artifacts.curvature import (
-    Curvature,
-    Layers,
-    Matrix,
-    Probes,
-    Rows,
-    Top,
-    curvature_of,
-    without_curvature,
-)
+from auditor.artifacts.curvature import Curvature, OfCurvature
 from auditor.artifacts.curvature_figures import density
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Evidence, Metric
-from auditor.needs import Need
-from auditor.subject import Subject
 
 
-class Spectrum(Check):
+class Spectrum(OfCurvature, Check):
     """How is the curvature of the loss distributed over all directions?
 
     Figure: the spectral density.
@@ -62,20 +50,6 @@ class Spectrum(Check):
             doc="How many of the `top` eigenvalues lie more than five standard deviations of the rest above its mean.",
         ),
     )  # fmt: skip
-
-    rows: Rows = 128
-    matrix: Matrix = "hessian"
-    layers: Layers = ()
-    top: Top = 5
-    probes: Probes = 10
-
-    def applies(self, subject: Subject) -> str | None:
-        """Models with a loss on their data."""
-        return without_curvature(subject)
-
-    def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
-        """One run, shared with optimizability.sharpness."""
-        return {"curvature": curvature_of(subject, self.rows, self.matrix, self.layers, self.top, self.probes)}
 
     def measure(self, *, curvature: Curvature) -> Evidence:
         """How sure the trace is, and the shape of the density."""
