@@ -13,20 +13,12 @@ from auditor.needs import Cost, Derived, Need
 from auditor.sources.data.batch import BatchLoader
 from auditor.sources.models.loaded import LANGUAGE, LoadedModel
 from auditor.subject import Subject
+from auditor.values import Value
 
 if TYPE_CHECKING:
     from auditor.methods.curvature.products import Part
 
 MatrixName = Literal["hessian", "gauss_newton"]
-
-
-Rows = Annotated[int, Field(ge=1, description="The curvature of the mean loss over the first rows of the data.")]
-Matrix = Annotated[
-    MatrixName, Field(description="The Hessian, or the Gauss-Newton matrix: its part without negatives.")
-]
-Layers = Annotated[tuple[str, ...], Field(description="Globs over layer or parameter names; default: all parameters.")]
-Top = Annotated[int, Field(ge=1, le=30, description="How many of the largest eigenvalues are found.")]
-Probes = Annotated[int, Field(ge=2, le=100, description="Random vectors for the trace; below 10 nothing is decided.")]
 
 
 @dataclass(frozen=True)
@@ -135,6 +127,32 @@ def parts_of(model: LoadedModel, loader: BatchLoader, rows: int, seed: int) -> "
             part = of_masked_tokens(model.token_logits, batch.inputs, special, mask, generator)
         if part is not None:
             yield part
+
+
+class OfCurvature(Value):
+    """What checks of a curvature ask for: those that ask the same share one run."""
+
+    rows: Annotated[int, Field(ge=1, description="The curvature of the mean loss over the first rows of the data.")] = (
+        128
+    )
+    matrix: Annotated[
+        MatrixName, Field(description="The Hessian, or the Gauss-Newton matrix: its part without negatives.")
+    ] = "hessian"
+    layers: Annotated[
+        tuple[str, ...], Field(description="Globs over layer or parameter names; default: all parameters.")
+    ] = ()
+    top: Annotated[int, Field(ge=1, le=30, description="How many of the largest eigenvalues are found.")] = 5
+    probes: Annotated[
+        int, Field(ge=2, le=100, description="Random vectors for the trace; below 10 nothing is decided.")
+    ] = 10
+
+    def applies(self, subject: Subject) -> str | None:
+        """Models with a loss on their data."""
+        return without_loss(subject)
+
+    def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
+        """One run, shared by all checks of it."""
+        return {"curvature": curvature_of(subject, self.rows, self.matrix, self.layers, self.top, self.probes)}
 
 
 def curvature_of(

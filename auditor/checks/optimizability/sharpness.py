@@ -1,26 +1,14 @@
 """How sharply does the loss bend around the weights?"""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from auditor.artifacts.curvature import (
-    Curvature,
-    Layers,
-    Matrix,
-    Probes,
-    Rows,
-    Top,
-    curvature_of,
-    without_loss,
-)
-from auditor.artifacts.curvature_pages import eigenvalue_blocks
+from auditor.artifacts.curvature import Curvature, OfCurvature
+from auditor.artifacts.curvature_figures import bent
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Enclosure, Evidence, Measurement, Metric
-from auditor.needs import Need
-from auditor.subject import Subject
 
 
-class Sharpness(Check):
+class Sharpness(OfCurvature, Check):
     """How sharply does the loss bend around the weights, and does the learning rate fit that?
 
     Figure: the outermost eigenvalues, and the largest of each batch.
@@ -78,20 +66,6 @@ class Sharpness(Check):
         ),
     )  # fmt: skip
 
-    rows: Rows = 128
-    matrix: Matrix = "hessian"
-    layers: Layers = ()
-    top: Top = 5
-    probes: Probes = 10
-
-    def applies(self, subject: Subject) -> str | None:
-        """Models with a loss on their data."""
-        return without_loss(subject)
-
-    def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
-        """One run, shared with optimizability.spectrum."""
-        return {"curvature": curvature_of(subject, self.rows, self.matrix, self.layers, self.top, self.probes)}
-
     def measure(self, *, curvature: Curvature) -> Evidence:
         """The outermost eigenvalues, the trace, and what the batches say alone."""
         found = curvature.found
@@ -101,9 +75,7 @@ class Sharpness(Check):
         measured += [self.exact("negative_share", share)] if share is not None else []
         measured += [self.exact("batch_spread", spread, n=len(found.alone))] if spread is not None else []
         flat = ("No eigenvalue is above 0, so no share or spread is told.",) if found.sharpness <= 0 else ()
-        return Evidence(
-            measurements=tuple(measured), blocks=tuple(eigenvalue_blocks(curvature)), notes=(*curvature.notes(), *flat)
-        )
+        return Evidence(measurements=tuple(measured), blocks=tuple(bent(curvature)), notes=(*curvature.notes(), *flat))
 
     def _top(self, curvature: Curvature) -> Measurement:
         value, within = curvature.found.sharpness, float(curvature.found.residuals[0])

@@ -1,28 +1,14 @@
 """How is the curvature of the loss distributed over all directions?"""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from auditor.artifacts.curvature import (
-    Curvature,
-    Layers,
-    Matrix,
-    Probes,
-    Rows,
-    Top,
-    curvature_of,
-    without_loss,
-)
-from auditor.blocks import Line, Lines
+from auditor.artifacts.curvature import Curvature, OfCurvature
+from auditor.artifacts.curvature_figures import density
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Evidence, Metric
-from auditor.needs import Need
-from auditor.subject import Subject
-
-POINTS, WIDTH = 400, 0.01
 
 
-class Spectrum(Check):
+class Spectrum(OfCurvature, Check):
     """How is the curvature of the loss distributed over all directions?
 
     Figure: the spectral density.
@@ -35,10 +21,9 @@ class Spectrum(Check):
         formula="density(x) = 1/n sum_i delta(x - lambda_i), lambda_i the n eigenvalues of the second derivatives of "
         "the mean loss",
         method="Stochastic Lanczos quadrature: from each random probe, without its part in the basis that found the "
-        "outermost eigenvalues, 32 products give a small matrix whose eigenvalues and first entries are nodes and "
-        "weights of the density; their mean is joined with the eigenvalues of the basis. Ten probes, and two from "
-        "20,000 parameters on, where one hardly differs from another. Below 2,000 parameters all eigenvalues are "
-        "computed. The same run serves optimizability.sharpness.",
+        "outermost eigenvalues, 96 products give a small matrix whose eigenvalues and first entries are nodes and "
+        "weights of the density; the mean over four probes is joined with the eigenvalues of the basis. Below 2,000 "
+        "parameters all eigenvalues are computed. The same run serves optimizability.sharpness.",
         reading="A trained network shows a tall peak at zero (directions in which nothing changes) and a few large "
         "eigenvalues far to the right, often about as many as there are classes. Mass to the left of zero means "
         "that the weights are not at a minimum. The curve is drawn on a logarithmic axis: most of the mass is in the "
@@ -66,20 +51,6 @@ class Spectrum(Check):
         ),
     )  # fmt: skip
 
-    rows: Rows = 128
-    matrix: Matrix = "hessian"
-    layers: Layers = ()
-    top: Top = 5
-    probes: Probes = 10
-
-    def applies(self, subject: Subject) -> str | None:
-        """Models with a loss on their data."""
-        return without_loss(subject)
-
-    def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
-        """One run, shared with optimizability.sharpness."""
-        return {"curvature": curvature_of(subject, self.rows, self.matrix, self.layers, self.top, self.probes)}
-
     def measure(self, *, curvature: Curvature) -> Evidence:
         """How sure the trace is, and the shape of the density."""
         found = curvature.found
@@ -92,20 +63,4 @@ class Spectrum(Check):
             for name, value in named.items()
             if value is not None
         )
-        return Evidence(measurements=measured, blocks=self._density(curvature), notes=(*curvature.notes(), *missing))
-
-    def _density(self, curvature: Curvature) -> tuple[Lines, ...]:
-        import numpy as np
-
-        density, size = curvature.found.density, curvature.found.size
-        low, high = float(density.nodes.min()), float(density.nodes.max())
-        spread = high - low
-        if spread <= 0:
-            return ()
-        points = np.linspace(low - 0.03 * spread, high + 0.03 * spread, POINTS)
-        heights = density.curve(points, WIDTH * spread)
-        floor = 1e-2 / (size * WIDTH * spread)  # a hundredth of one eigenvalue's own peak
-        line = Line(label="density", x=tuple(points.tolist()), y=tuple(np.maximum(heights, floor).tolist()))
-        return (Lines(title="Spectral density", x_label="eigenvalue", y_label="density", y_log=True, lines=(line,),
-                      reading="How the eigenvalues are distributed, on a logarithmic axis. Each bump far from the peak "
-                      "at zero is one eigenvalue or a few.", marks=((0.0, "0"),)),)  # fmt: skip
+        return Evidence(measurements=measured, blocks=density(curvature), notes=(*curvature.notes(), *missing))

@@ -17,11 +17,8 @@ else:
 FULL = 2000
 """Below this many parameters the matrix is written down and everything is exact."""
 
-SPARE = 10
+SPARE = 13
 """Rows of Lanczos' basis beyond the wanted pairs: enough that most runs end before the first restart."""
-
-LARGE, FEW = 20_000, 2
-"""From LARGE parameters on, the density of one probe hardly differs from that of another: FEW go to full depth."""
 
 NEGATIVE = 1e-3
 """Of the top eigenvalue: what lies less far below zero does not count as negative."""
@@ -33,24 +30,22 @@ CLEAR = 5.0
 @dataclass(frozen=True)
 class Settings:
     """What is asked. top, bottom: how many of the largest and of the smallest eigenvalues, by sign; tolerance: of their
-    residuals; most: Lanczos products at most. probes: of the trace; depth: products of a probe of the density."""
+    residuals; most: Lanczos products at most. probes: of the trace; deep, depth: how many of them also tell the
+    density, by how many products. Fewer products clump what lies near zero, fewer probes miss what is rare."""
 
     top: int = 5
     bottom: int = 1
     tolerance: float = 1e-3
     most: int = 300
     probes: int = 10
-    depth: int = 32
-
-    def deep(self, size: int) -> int:
-        """How many probes go to full depth."""
-        return min(self.probes, FEW) if size >= LARGE else self.probes
+    deep: int = 4
+    depth: int = 96
 
     def products(self, size: int) -> int:
         """About how many products it takes, batches not counted."""
         if size < FULL:
             return size
-        return 4 * (self.top + self.bottom) + SPARE + self.deep(size) * (self.depth - 1) + self.probes
+        return 4 * (self.top + self.bottom) + SPARE + min(self.deep, self.probes) * (self.depth - 1) + self.probes
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,9 @@ def spectrum(operator: Products, settings: Settings, seed: int) -> Spectrum:
         return _full(operator, wanted_of(settings, operator.size), generator)
     wanted = wanted_of(settings, operator.size)
     pairs = lanczos(operator, wanted, generator)
-    deep = settings.deep(operator.size)
-    probes = [probe(operator, pairs, generator, settings.depth if at < deep else 1) for at in range(settings.probes)]
-    density = assembled(pairs, probes[:deep], operator.size)
+    depths = [settings.depth if at < settings.deep else 1 for at in range(settings.probes)]
+    probes = [probe(operator, pairs, generator, depth) for depth in depths]
+    density = assembled(pairs, probes[: settings.deep], operator.size)
     return Spectrum(
         operator.size, wanted.top, pairs.values, pairs.residuals, pairs.errors, pairs.converged,
         traces=np.array([each.trace for each in probes]), density=density,

@@ -17,12 +17,22 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 class Matrix:
     """A symmetric matrix, as Lanczos asks it."""
 
-    def __init__(self, values: Sequence[float], seed: int = 0) -> None:
-        draw = torch.Generator().manual_seed(seed)
-        self.values = np.sort(np.asarray(values, dtype=float))[::-1]
+    def __init__(self, matrix: Tensor, values: Floats) -> None:
+        self.matrix, self.values = matrix, np.sort(values)[::-1]
         self.size, self.device, self.asked = len(values), torch.device("cpu"), 0
-        basis, _ = torch.linalg.qr(torch.randn(self.size, self.size, generator=draw, dtype=torch.float64))
-        self.matrix = ((basis * torch.tensor(values, dtype=torch.float64)) @ basis.T).float()
+
+    @classmethod
+    def with_values(cls, values: Sequence[float], seed: int = 0) -> "Matrix":
+        """In a random basis."""
+        draw = torch.Generator().manual_seed(seed)
+        basis, _ = torch.linalg.qr(torch.randn(len(values), len(values), generator=draw, dtype=torch.float64))
+        return cls(((basis * torch.tensor(values, dtype=torch.float64)) @ basis.T).float(), np.asarray(values, float))
+
+    @classmethod
+    def of(cls, matrix: Floats) -> "Matrix":
+        """A matrix that was written down."""
+        even = (matrix + matrix.T) / 2
+        return cls(torch.tensor(even).float(), np.linalg.eigvalsh(even))
 
     def __call__(self, vector: Tensor) -> Tensor:
         self.asked += 1
@@ -45,9 +55,18 @@ def smooth(seed: int = 0, width: int = 20) -> nn.Module:
 
 
 def deep(seed: int = 0) -> nn.Module:
-    """Three layers of columns: 232 parameters."""
+    """Three layers of columns: 1,404 parameters."""
     torch.manual_seed(seed)
-    return nn.Sequential(nn.Linear(15, 9), nn.GELU(), nn.Linear(9, 6), nn.GELU(), nn.Linear(6, 4))
+    return nn.Sequential(nn.Linear(15, 32), nn.GELU(), nn.Linear(32, 24), nn.Tanh(), nn.Linear(24, 4))
+
+
+def rectified(seed: int = 0) -> nn.Module:
+    """Two convolutions and a head for `squares`: 1,053 parameters."""
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Conv2d(1, 6, 3), nn.ReLU(), nn.Conv2d(6, 10, 3), nn.ReLU(), nn.Flatten(), nn.Linear(40, 10), nn.Tanh(),
+        nn.Linear(10, 3),
+    )  # fmt: skip
 
 
 def columns(n: int = 64, seed: int = 1) -> tuple[Tensor, Tensor]:
