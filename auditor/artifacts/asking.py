@@ -8,7 +8,6 @@ from auditor.artifacts.explained import ExplainedProbe
 from auditor.artifacts.explanations import Options, batches_of, context_of
 from auditor.artifacts.predictions import classes_of
 from auditor.artifacts.roots import sweep_of
-from auditor.artifacts.targets import misfit
 from auditor.needs import Cost, Derived, Need, Sweep, T_co
 from auditor.subject import Subject
 
@@ -59,15 +58,3 @@ def asking(
         sweep_of(subject, target), rows, method, tuple(sorted(options.items())), classes_of(subject, target),
         subject.runtime.seed, **own,
     )  # fmt: skip
-
-
-def refusal(subject: Subject, what: str, target: str = "") -> str | None:
-    """Why nothing can be asked of a subject's explanations, or None: they need data, and a model that has the target.
-
-    Without a target, a classifier.
-    """
-    if subject.data is None:
-        return f"{what} needs a data set"
-    if target:
-        return misfit(subject, target)
-    return None if subject.model.task == "classification" else f"the model's task is {subject.model.task}"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from auditor.blocks import Bar, Bars, Heatmap, Line, Lines, Table
+from auditor.blocks import MAX_FLOATS, Bar, Bars, Heatmap, Line, Lines, Table
 
 if TYPE_CHECKING:
     from auditor.methods.training.gradients import Layers
@@ -24,7 +24,8 @@ def seed_curves(
 ) -> Lines:
     """One line for each entry of `series`: the median over its (steps, values) histories, with the band from the
     lowest to the highest where there are several. log: a logarithmic axis, if all that is shown is above 0."""
-    lines = tuple(_line(label, histories) for label, histories in series.items())
+    points = min(POINTS, MAX_FLOATS // (4 * len(series)))
+    lines = tuple(_line(label, histories, points) for label, histories in series.items())
     positive = all(min(line.low or line.y) > 0 for line in lines)
     several = max(len(histories) for histories in series.values())
     band = f" Lines are medians over {several} seeds; bands reach from the lowest seed to the highest."
@@ -34,11 +35,11 @@ def seed_curves(
     )  # fmt: skip
 
 
-def _line(label: str, histories: "Sequence[History]") -> Line:
+def _line(label: str, histories: "Sequence[History]", points: int) -> Line:
     from auditor.methods.training.picture import band, thinned
 
     steps, middle, low, high = band(histories)
-    at = thinned(len(steps), POINTS)
+    at = thinned(len(steps), points)
     x, y, below, above = (tuple(column[at].tolist()) for column in (steps, middle, low, high))
     single = len(histories) == 1
     return Line(label=label, x=x, y=y, low=() if single else below, high=() if single else above)

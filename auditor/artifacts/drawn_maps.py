@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from auditor.artifacts.attributions import Attributions
 from auditor.artifacts.pictures import overlays
 from auditor.blocks import MAX_ROWS, AnyBlock, Bar, Bars, TokenMap, Tokens
 from auditor.statistics import grouped, moments, t_interval
+
+if TYPE_CHECKING:
+    from auditor.artifacts.attributions import Attributions
 
 
 @dataclass(frozen=True)
@@ -24,7 +27,7 @@ class Wording:
     signed: bool = False
 
 
-def drawn(maps: Attributions, words: Wording) -> AnyBlock:
+def drawn(maps: "Attributions", words: Wording) -> AnyBlock:
     """Overlays of pictures, coloured tokens of texts, bars of columns with 95% intervals, the strongest first."""
     if maps.explained.pictures:
         reading = f"{words.pixels} Each map has its own scale."

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from auditor.artifacts.predictions import halving_notes
 from auditor.needs import Collector, Cost, Probe, Step
-from auditor.sources.data.dataset import UNLABELLED
 from auditor.sources.encode import Texts
+from auditor.subject import UNLABELLED
 
 if TYPE_CHECKING:
     import numpy as np

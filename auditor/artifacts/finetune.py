@@ -1,11 +1,12 @@
 """FineTune: one recorded run of a model's recipe from one seed; a seed is trained once, whoever asks."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from auditor.artifacts.roots import Batches, build_parent
+from auditor.artifacts.together import Prepared, on_one_trunk
 from auditor.errors import SourceError
 from auditor.methods.training.record import Run
 from auditor.needs import Cost, Derived, Live, Need, Tell
@@ -91,38 +92,58 @@ class FineTune(Derived[Run]):
         return f"fine-tune {self.ref.name}, seed {self.seed}"
 
     def needs(self) -> Mapping[str, Need[Any]]:
-        """The starting point, and both data sets as the model takes them."""
-        _, train, validation = parts(self.ref)
-        return {
-            "start": Start(self.ref, self.runtime),
-            "train": Batches(self.ref, train, self.runtime),
-            "validation": Batches(self.ref, validation, self.runtime),
-        }
+        """The starting point, and both data sets as the model takes them; of each task where there are several."""
+        return {f"{before}{name}": need for before, ref in self._trained().items()
+                for name, need in _inputs(ref, self.runtime).items()}  # fmt: skip
 
     def cost(self) -> Cost:
-        """The recipe's steps."""
-        return Cost(training_steps=parts(self.ref)[0].steps)
+        """The recipe's steps, of each task."""
+        return Cost(training_steps=parts(self.ref)[0].steps * len(self._trained()))
 
     def build(self, *args: Any, progress: Tell | None = None, scratch: Path | None = None, **upstream: Any) -> Run:
         """Train on a fresh module; nothing shared is changed. A killed run goes on from what lies in `scratch`."""
+        from auditor.methods.training.joint import train_jointly
         from auditor.methods.training.scratch import Scratch
         from auditor.methods.training.train import train
 
         recipe, _, _ = parts(self.ref)
-        seed = self.draw_seed(self.runtime.seed)
-        model: LoadedModel = upstream["start"].fresh(seed)
-        frozen = _frozen(model.module, self.ref)
-        data, validation = Rows(upstream["train"]), Rows(upstream["validation"])
+        found = [self._prepared(ref, before, upstream) for before, ref in self._trained().items()]
+        first = found[0]
         reduced, said = _reduced(self.runtime)
         tell = progress or (lambda done, total, said="": None)
-        run = train(
-            model.module, _forward(model), data, validation, _settings(recipe, reduced), seed,
-            eval_batch=EVALUATED * self.runtime.batch_size, objective=_objective(self.ref, upstream["train"]),
-            frozen=frozen, scratch=Scratch(scratch) if scratch else None,
-            on_step=lambda step, how: tell(step, recipe.steps, how),
-        )  # fmt: skip
-        remarks = (*data.remarks(), *validation.remarks(), *_told(self.ref, run), *said, *run.remarks)
+        how: dict[str, Any] = {
+            "eval_batch": EVALUATED * self.runtime.batch_size, "frozen": first.frozen,
+            "scratch": Scratch(scratch) if scratch else None,
+            "on_step": lambda step, how: tell(step, recipe.steps, how),
+        }  # fmt: skip
+        settings = _settings(recipe, reduced)
+        if self.ref.tasks:
+            run = train_jointly(
+                on_one_trunk(self.ref, found), settings, self.draw_seed(self.runtime.seed), **how
+            )  # fmt: skip
+        else:
+            run = train(first.model.module, first.forward, first.data, first.validation, settings, first.seed,
+                        objective=first.objective, **how)  # fmt: skip
+        remarks = (*(each for part in found for each in part.remarks()), *_told(self.ref, run), *said, *run.remarks)
         return replace(run, remarks=tuple(dict.fromkeys(remarks)))
+
+    def _trained(self) -> dict[str, ModelRef]:
+        """What is trained, by the beginning of its needs' names: this model, or that of each task."""
+        return {f"{task.name}/": task.model for task in self.ref.tasks} or {"": self.ref}
+
+    def _prepared(self, ref: ModelRef, before: str, upstream: Mapping[str, Any]) -> Prepared:
+        """A task is prepared as if it were trained alone, so that both runs differ in nothing else."""
+        seed = FineTune(ref, self.seed, self.runtime).draw_seed(self.runtime.seed)
+        model: LoadedModel = upstream[f"{before}start"].fresh(seed)
+        train, validation = upstream[f"{before}train"], upstream[f"{before}validation"]
+        frozen, objective = _frozen(model.module, ref), _objective(ref, train)
+        return Prepared(ref, model, frozen, Rows(train), Rows(validation), objective, seed)
+
+
+def _inputs(ref: ModelRef, runtime: Runtime) -> dict[str, Need[Any]]:
+    _, train, validation = parts(ref)
+    data = {"train": train, "validation": validation}
+    return {"start": Start(ref, runtime), **{name: Batches(ref, each, runtime) for name, each in data.items()}}
 
 
 def _settings(recipe: Recipe, reduced: bool) -> "Settings":
@@ -142,11 +163,6 @@ def _frozen(module: "torch.nn.Module", ref: ModelRef) -> tuple[str, ...]:
     recipe, _, _ = parts(ref)
     beside = [name for name, each in module.named_parameters() if recipe.lora and not each.requires_grad]
     return tuple(plain_name(name) for name in (*beside, *freeze(module, recipe.freeze, ref.name)))
-
-
-def _forward(model: LoadedModel) -> "Callable[[Any], torch.Tensor]":
-    """What is trained on: a language model's logits at every token, else the outputs of each example."""
-    return model.token_logits if model.ref.task in LANGUAGE else model.logits
 
 
 def _objective(ref: ModelRef, loader: BatchLoader) -> "Objective":

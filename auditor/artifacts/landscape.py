@@ -176,6 +176,7 @@ class PairsOf(Derived[Pairs]):
         """Pair by pair, on a module of its own."""
         import torch
 
+        from auditor.artifacts.finetune import parts
         from auditor.methods.landscape.scene import along
 
         model = upstream["stages"].fresh()
@@ -190,7 +191,7 @@ class PairsOf(Derived[Pairs]):
                 for place in (one, other)
             ]
             lanes.append(_lane(f"seeds {one} and {other}", along(scene, ends[0], ends[1], self.points, told)))
-        return Pairs(pairs, tuple(lanes), lost, self.seeds)
+        return Pairs(pairs, tuple(lanes), lost, self.seeds, parts(self.stages.ref)[0].seeds)
 
 
 @dataclass(frozen=True)

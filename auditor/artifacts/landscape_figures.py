@@ -24,12 +24,14 @@ def surface(around: Surroundings) -> Iterator[Heatmap]:
     found = around.found
     if not found.surface.size:
         return
-    names = tuple(f"{at:.3g}" for at in found.at.tolist())
+    names = tuple(f"{round(at, 9):.3g}" for at in found.at.tolist())
+    middle = len(names) // 2
+    sparse = tuple(name if len(names) < 8 or (at - middle) % 2 == 0 else "" for at, name in enumerate(names))
     cells = [tuple(value if isfinite(value) else None for value in row) for row in found.surface[::-1].tolist()]
     positive = all(value is None or value > 0 for row in cells for value in row)
     yield Heatmap(
         title="Loss on two random directions", x_label="first direction", y_label="second direction",
-        value_label="loss", rows=names[::-1], columns=names, values=tuple(cells), log=positive,
+        value_label="loss", rows=names[::-1], columns=sparse, values=tuple(cells), log=positive,
         reading="The model is in the middle; 1 would move each filter by its own norm. A wide even basin is flat; "
         "steep or ragged sides close to the middle are sharp. Empty: the loss is not finite there.",
     )  # fmt: skip

@@ -64,12 +64,14 @@ class Path:
 
 @dataclass(frozen=True)
 class Pairs:
-    """The straight lines between the last weights of all pairs of seeds. lost: seeds that diverged and have no end."""
+    """The straight lines between the last weights of all pairs of seeds. lost: seeds that diverged and have no end;
+    seeds: of how many, `trained` in all."""
 
     pairs: tuple[tuple[int, int], ...]
     lanes: tuple[Lane, ...]
     lost: tuple[int, ...]
     seeds: int
+    trained: int
 
     def measured(self) -> list[tuple[tuple[int, int], Lane]]:
         """The pairs whose loss is finite at both ends."""
@@ -98,6 +100,8 @@ class Pairs:
     def notes(self) -> tuple[str, ...]:
         """What was left out."""
         said = [f"Seed {seed} diverged and is left out of seed_barrier." for seed in self.lost]
+        if self.seeds < self.trained:
+            said.append(f"The first {self.seeds} of {self.trained} seeds are compared.")
         if lost := len(self.lanes) - len(self.measured()):
             said.append(f"{lost} of {len(self.lanes)} pairs of seeds have an end whose loss is not finite.")
         if not self.measured():

@@ -5,12 +5,13 @@ import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from auditor.artifacts.explained import Explained
 from auditor.blocks import MAX_PICTURES, Images, Picture, PictureRow
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from auditor.artifacts.explained import Explained
 
     Pixels = NDArray[np.uint8]
     Maps = NDArray[np.floating[Any]]
@@ -35,7 +36,7 @@ def picture(pixels: "Pixels", caption: str) -> Picture:
     return Picture(caption=caption, media=media, data=data, width=image.width, height=image.height)
 
 
-def overlays(title: str, reading: str, label: str, maps: "Maps", explained: Explained) -> Images:
+def overlays(title: str, reading: str, label: str, maps: "Maps", explained: "Explained") -> Images:
     """The first pictures as the model saw them, and below each its map in colour.
 
     maps [n, h, w], at any resolution: fitted to the picture bilinearly, or kept as squares where it has its size.
@@ -43,7 +44,7 @@ def overlays(title: str, reading: str, label: str, maps: "Maps", explained: Expl
     return overlays_by(title, reading, {label: maps}, explained)
 
 
-def overlays_by(title: str, reading: str, maps: "Mapping[str, Maps]", explained: Explained) -> Images:
+def overlays_by(title: str, reading: str, maps: "Mapping[str, Maps]", explained: "Explained") -> Images:
     """The same with several maps of each picture below it, by their labels; the more maps, the fewer pictures."""
     from auditor.methods.attribution.overlay import enlarged, overlay
 

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from auditor.artifacts.targets import aim_of
 from auditor.needs import Collector, Cost, Derived, Need, Probe, Step
-from auditor.sources.data.dataset import UNLABELLED
-from auditor.subject import Subject
+from auditor.subject import UNLABELLED, Subject
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from auditor.artifacts.roots import sweep_of
 from auditor.needs import Derived, Need
 from auditor.subject import Subject
 
@@ -13,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 INSIDE = 128
+NO_REGIONS = "The data name neither boxes nor masks, so the pointing game was not played."
 
 
 @dataclass(frozen=True)
@@ -73,4 +73,8 @@ def regions_of(subject: Subject, rows: int) -> RegionsNeed | None:
     """The regions of a subject's data, None where the data entry names neither boxes nor masks."""
     options = subject.data.entry.get("options", {}) if subject.data else {}
     named = options.get("boxes") or options.get("masks")
-    return RegionsNeed(sweep_of(subject).batches, rows) if named else None
+    if not named:
+        return None
+    from auditor.artifacts.roots import sweep_of
+
+    return RegionsNeed(sweep_of(subject).batches, rows)

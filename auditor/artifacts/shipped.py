@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from auditor.artifacts.lineage import Weights, WeightsOf
-from auditor.artifacts.trajectory import Opened
+from auditor.artifacts.recorded import Opened
 from auditor.needs import Derived, Need
 from auditor.sources.models.opened import Recorded
 from auditor.sources.models.tensors import Tensors

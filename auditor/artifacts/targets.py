@@ -96,3 +96,15 @@ def misfit(subject: Subject, target: str) -> str | None:
     if aim.kind == "similarity" and not aim.name.startswith("#") and model.modality != "text":
         return f"the target {target!r}: name a reference by its place in the reading order, similarity:#0"
     return None
+
+
+def refusal(subject: Subject, what: str, target: str = "") -> str | None:
+    """Why nothing can be asked of a subject's explanations, or None: they need data, and a model that has the target.
+
+    Without a target, a classifier.
+    """
+    if subject.data is None:
+        return f"{what} needs a data set"
+    if target:
+        return misfit(subject, target)
+    return None if subject.model.task == "classification" else f"the model's task is {subject.model.task}"

@@ -3,15 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, ClassVar
 
-from auditor.artifacts.buffers import Buffers, BuffersOf
-from auditor.errors import NotApplicable, SourceError
+from auditor.errors import NotApplicable
 from auditor.evidence import Measurement
 from auditor.methods.training.record import Changes, Curves, Run
-from auditor.needs import Derived, Live, Need
-from auditor.sources.models.opened import Recorded, opened
+from auditor.needs import Derived, Need
 from auditor.subject import History, Holding, ModelRef, Runtime, Subject
 
 RECORD = "models: {NAME: {finetune: {from: MODEL, data: TRAIN, validation: EVAL, steps: 200, seeds: 5}}}"
@@ -75,15 +72,15 @@ class Trajectory:
             *self.notes(),
             "" if all(part.finite() for part in self.changes) else "Rates end where weights are no longer finite.",
             "" if self._knows_lr() else "Learning rates are not known here.",
-            f"Recording began anew after {_listed(self.resumed, 'step')}." if self.resumed else "",
-            f"The optimizer held no state of earlier steps after {_listed(self.cold, 'step')}: changes may jump there."
+            f"Recording began anew after {listed(self.resumed, 'step')}." if self.resumed else "",
+            f"The optimizer held no state of earlier steps after {listed(self.cold, 'step')}: changes may jump there."
             if self.cold
             else "",
         ]
         for word, names in (("appear", self.appeared), ("vanish", self.vanished)):
-            listed = f"{', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
+            some = f"{', '.join(names[:5])}{' ...' if len(names) > 5 else ''}"
             said.append(
-                f"{len(names)} tensors {word} or change shape after the first checkpoint: {listed}." if names else ""
+                f"{len(names)} tensors {word} or change shape after the first checkpoint: {some}." if names else ""
             )
         return tuple(sentence for sentence in said if sentence)
 
@@ -102,11 +99,11 @@ class Trajectory:
         pairs, kept = list(pairwise(first.steps.tolist())), usual(first).tolist()
         lengths = sorted(b - a for (a, b), one in zip(pairs, kept, strict=True) if one)
         other = [f"{a} to {b}" for (a, b), one in zip(pairs, kept, strict=True) if not one]
-        uneven = f"The spacing is uneven: {_listed(other, 'interval')} are of another length and are left out of rates."
+        uneven = f"The spacing is uneven: {listed(other, 'interval')} are of another length and are left out of rates."
         return f"Rates are over intervals of {lengths[len(lengths) // 2]} steps.", uneven if other else ""
 
 
-def _listed(found: Sequence[object], noun: str, shown: int = 5) -> str:
+def listed(found: Sequence[object], noun: str, shown: int = 5) -> str:
     """step 40; steps 40, 80, ... (12 in all)"""
     words = f"{noun}{'s' * (len(found) != 1)} {', '.join(str(one) for one in found[:shown])}"
     return f"{words}, ... ({len(found)} in all)" if len(found) > shown else words
@@ -140,84 +137,6 @@ class Trajectories(Derived[Trajectory]):
         return Trajectory("finetune", tuple(run.changes for run in runs), runs)
 
 
-@dataclass(frozen=True)
-class Opened(Live[Recorded]):
-    """A model's history on disk, opened once each file has the bytes that were described."""
-
-    tensors: ClassVar[bool] = False
-    artifact: ClassVar[type] = Recorded
-    ref: ModelRef
-
-    @property
-    def title(self) -> str:
-        """Whose history."""
-        return f"history of {self.ref.name}"
-
-    def load(self, root: Path, **upstream: Any) -> Recorded:
-        """Checkpoints are read later, tensor by tensor."""
-        return opened(self.ref, root)
-
-
-@dataclass(frozen=True)
-class HistoryTrajectory(Derived[Trajectory]):
-    """The changes between a model's checkpoints or the records of a trace, and what is known beside them."""
-
-    version: ClassVar[int] = 5
-    artifact: ClassVar[type] = Trajectory
-    ref: ModelRef
-    runtime: Runtime
-
-    @property
-    def title(self) -> str:
-        """Whose changes."""
-        return f"changes of {self.ref.name}"
-
-    def needs(self) -> Mapping[str, Need[Any]]:
-        """The opened history; of checkpoints also which tensors are buffers. A trace holds parameters alone."""
-        if self.ref.history is None or self.ref.history.source == "finetune":
-            raise SourceError(f"models.{self.ref.name}: expected a history on disk", hint=CHECKPOINTS)
-        found: dict[str, Need[Any]] = {"history": Opened(self.ref)}
-        return found | ({"buffers": BuffersOf(self.ref)} if self.ref.history.source == "checkpoints" else {})
-
-    def build(self, *args: Any, **upstream: Any) -> Trajectory:
-        """Checkpoints are read tensor by tensor; a trace or event files are in memory."""
-        found: Recorded = upstream["history"]
-        if found.trace is not None:
-            return _of_trace(found)
-        if found.events is not None:
-            from auditor.methods.training.recorded import event_curves
-
-            return Trajectory("tensorboard", (), curves=(event_curves(found.events),), said=found.remarks)
-        return _of_checkpoints(found, upstream["buffers"])
-
-
-def _of_checkpoints(found: Recorded, buffers: Buffers) -> Trajectory:
-    from auditor.methods.training.checkpoints import changes_of
-
-    stored = dict.fromkeys(name for file in found.checkpoints for name in file.shapes)
-    read = changes_of(found.checkpoints, found.steps, buffers.among(stored))
-    tied = [f"{name} and {other}" for name, other in read.tied.items()]
-    said = (f"Matrices that are equal in every checkpoint count once: {_listed(tied, 'pair')}.",) if tied else ()
-    return Trajectory(
-        "checkpoints", (read.changes,), appeared=read.appeared, vanished=read.vanished,
-        said=(*found.remarks, *said),
-    )  # fmt: skip
-
-
-def _of_trace(found: Recorded) -> Trajectory:
-    from auditor.methods.training.recorded import holes, resumes, trace_changes, trace_curves
-
-    trace = found.trace
-    assert trace is not None
-    missed = [f"{a} to {b}" for a, b in holes(trace)]
-    said = (f"What happened around resumes, {_listed(missed, 'stretch')}, was not recorded.",) if missed else ()
-    resumed, cold = resumes(trace)
-    return Trajectory(
-        "trace", (trace_changes(trace, found.names),), curves=(trace_curves(trace),), resumed=resumed, cold=cold,
-        said=(*found.remarks, *said),
-    )  # fmt: skip
-
-
 def trajectories_of(subject: Subject) -> Need[Trajectory]:
     """The trajectory of the subject's model, whatever kind of history it has. NotApplicable without one."""
     history = subject.history
@@ -227,6 +146,8 @@ def trajectories_of(subject: Subject) -> Need[Trajectory]:
         case None:
             raise NotApplicable(missing(history, ("changes",)) or "")
         case _:
+            from auditor.artifacts.recorded import HistoryTrajectory
+
             return HistoryTrajectory(subject.model, subject.runtime)
 
 

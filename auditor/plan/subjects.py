@@ -12,6 +12,7 @@ from auditor.subject import DataRef, ModelRef, Subject
 
 DescribeModel = Callable[[ModelEntry, Path], ModelRef]
 DescribeTuned = Callable[[ModelEntry, ModelRef, DataRef, DataRef], ModelRef]
+DescribeJoint = Callable[[ModelEntry, ModelRef, Mapping[str, DataRef]], ModelRef]
 DescribeData = Callable[[DataEntry, Path], DataRef]
 Match = Callable[[ModelRef, DataRef], DataRef]
 
@@ -35,15 +36,16 @@ class Sources:
 
     model: DescribeModel
     tuned: DescribeTuned
+    joint: DescribeJoint
     data: DescribeData
     match: Match
 
 
 def sources() -> Sources:
     """The functions of auditor.sources."""
-    names = ("models", "models.finetune", "data", "labels")
-    models, finetune, data, labels = (import_module(f"auditor.sources.{name}") for name in names)
-    return Sources(models.describe, finetune.describe_finetune, data.describe, labels.match)
+    names = ("models", "models.finetune", "models.joint", "data", "labels")
+    models, finetune, joint, data, labels = (import_module(f"auditor.sources.{name}") for name in names)
+    return Sources(models.describe, finetune.describe_finetune, joint.describe_joint, data.describe, labels.match)
 
 
 def resolve(spec: Spec, root: Path, using: Sources | None = None) -> Described:
@@ -108,10 +110,13 @@ class _Desk:
         )
 
     def _tuned(self, entry: ModelEntry, path: tuple[str, ...]) -> ModelRef:
-        """A model that the audit fine-tunes: its parent and both data sets come first."""
+        """A model that the audit fine-tunes: its parent and its data sets come first."""
         tune = entry.finetune
         assert tune is not None
         parent = self.model(tune.parent, (*path, entry.name))
+        if tune.tasks:
+            named = {each for task in tune.tasks for each in (task.train, task.validation)}
+            return self._using.joint(entry, parent, {name: self.data(name) for name in sorted(named)})
         return self._using.tuned(entry, parent, self.data(tune.train), self.data(tune.validation))
 
 

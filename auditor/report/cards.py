@@ -9,7 +9,7 @@ from auditor.report import formatting, inputs, messages
 from auditor.report.plain import shorten
 from auditor.report.sections import readable
 from auditor.results import Report
-from auditor.subject import DataRef, History, ModelRef, Recipe
+from auditor.subject import DataRef, History, ModelRef, Recipe, TaskRef
 
 MAX_LABELS = 24
 MAX_FILES = 3
@@ -91,11 +91,19 @@ def _lineage(model: ModelRef) -> list[tuple[str, str]]:
         )))  # fmt: skip
     if model.train is not None and model.validation is not None:
         rows.append(("Trained on", f"{model.train.name}, validated on {model.validation.name}"))
+    if model.tasks:
+        rows.append(("Tasks on one trunk", "; ".join(map(_task, model.tasks))))
     if history is None:
         rows.append(("History", "none known: traceability and optimizability cannot be audited"))
     else:
         rows.append(("History", _history(history)))
     return rows
+
+
+def _task(task: TaskRef) -> str:
+    data = ", ".join(each.name for each in (task.model.train, task.model.validation) if each)
+    weight = "" if task.weight == 1 else f", weight {formatting.number(task.weight)}"
+    return f"{task.name} ({data}{weight})"
 
 
 def _history(history: History) -> str:

@@ -73,6 +73,8 @@ def seal_model(ref: ModelRef) -> ModelRef:
         "recipe": ref.recipe.to_json() if ref.recipe else {},
         "data": [data.digest for data in (ref.train, ref.validation) if data],
     }
+    if ref.tasks:
+        plain["tasks"] = [[task.name, task.weight, task.model.digest] for task in ref.tasks]
     return ref.model_copy(update={"digest": f"sha256:{sha256(plain)}"})
 
 

@@ -77,6 +77,26 @@ class WrittenFinetune(Recipe):
     head: Head | None = Field(None, description="A new head; left out, the head is kept.")  # type: ignore[assignment]
 
 
+class WrittenTask(Written):
+    """One of several tasks that are trained on one trunk."""
+
+    data: str = Field(description="The data set it is trained on.")
+    validation: str = Field(description="The data set of its validation curve.")
+    head: Head | None = Field(None, description="A new head; left out, it has a copy of the parent's.")
+    weight: float = Field(1.0, gt=0, description="The factor of its loss in the sum.")
+
+
+class WrittenTasks(Recipe):
+    """A fine-tune of several tasks at once, each with a head of its own; the first is the model's own task."""
+
+    model_config = ConfigDict(validate_by_name=True, validate_by_alias=True)
+    from_: str = Field(alias="from", description="The model that is fine-tuned.")
+    tasks: dict[Slug, WrittenTask] = Field(min_length=2, description="Two tasks or more, by name.")
+    head: None = Field(None, description="Not here: each task has its own.")
+    lora: None = Field(None, description="Not with several tasks.")
+    stop: None = Field(None, description="Not with several tasks.")
+
+
 class WrittenHistory(Written):
     """How a model came to be: one of checkpoints, trace and tensorboard, and the model it is said to come from."""
 

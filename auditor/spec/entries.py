@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from auditor.spec.document import NOT_YET_DATA, NOT_YET_MODELS, SLUG, WrittenFinetune, WrittenHistory
-from auditor.spec.model import DataEntry, Finetune, ModelEntry
+from auditor.spec.document import NOT_YET_DATA, NOT_YET_MODELS, SLUG, WrittenFinetune, WrittenHistory, WrittenTasks
+from auditor.spec.model import DataEntry, Finetune, ModelEntry, TaskEntry
 from auditor.spec.options import DATA_OPTIONS, MODEL_OPTIONS
 from auditor.spec.paths import Roots
 from auditor.spec.places import Findings, Node, did_you_mean
@@ -16,6 +16,12 @@ from auditor.values import Value
 
 HISTORIES = ("checkpoints", "trace", "tensorboard")
 _ONE_HISTORY = 'e.g. history: {checkpoints: "ckpt/step-*.safetensors"} or {trace: train.trace}'
+
+_OF_A_TASK = ("data", "validation")
+_EACH_ITS_OWN = "each task has its own: tasks: {NAME: {data: ..., validation: ..., head: {classes: N}}}"
+_ALL_ALIKE = "leave it out: tasks together and alone are compared after the same steps of the same parameters"
+_NOT_BESIDE_TASKS = {**dict.fromkeys(("data", "validation", "head"), _EACH_ITS_OWN), "lora": _ALL_ALIKE,
+                     "stop": _ALL_ALIKE}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -171,6 +177,8 @@ class Entries:
                 hint = "a fine-tuned model has no keys of its own beside `finetune`"
                 self.found.add(inner.key, f"unknown key {key!r} beside `finetune`", hint)
         inner = node.entries["finetune"]
+        if "tasks" in inner.entries:
+            return self._tasks(name, inner)
         written = validate(WrittenFinetune, inner, self.found)
         if written is None:
             return None
@@ -182,6 +190,38 @@ class Entries:
             recipe=Recipe(**recipe, head=written.head.classes if written.head else None),
         )  # fmt: skip
         return ModelEntry(name=name, source="finetune", finetune=finetune) if all(known) else None
+
+    def _tasks(self, name: str, node: Node) -> ModelEntry | None:
+        """A fine-tune of several tasks at once."""
+        for key in (key for key in _NOT_BESIDE_TASKS if key in node.entries):
+            self.found.add(node.entries[key].key, f"`{key}` beside `tasks`", _NOT_BESIDE_TASKS[key])
+        tasks = node.entries["tasks"]
+        named = [self._slug(task, each) for task, each in tasks.entries.items()]
+        if isinstance(tasks.value, Mapping) and len(named) < 2:
+            hint = "a single task is written without `tasks`: data: ..., validation: ..., head: ..."
+            self.found.add(tasks.key, f"tasks: expected two or more, found {len(named)}", hint)
+            return None
+        if not all(named):
+            return None
+        rest = {key: inner for key, inner in node.entries.items() if key not in _NOT_BESIDE_TASKS}
+        written = validate(WrittenTasks, replace(node, value=rest), self.found)
+        if written is None:
+            return None
+        known = [self.known("model", node.entries["from"])]
+        known += [self.known("data", each.entries[key]) for each in tasks.entries.values() for key in _OF_A_TASK]
+        entries = tuple(
+            TaskEntry(name=task, train=each.data, validation=each.validation, weight=each.weight,
+                      head=each.head.classes if each.head else None)
+            for task, each in written.tasks.items()
+        )  # fmt: skip
+        plain = {key: getattr(written, key) for key in Recipe.model_fields if key != "head"}
+        own = entries[0]
+        finetune = Finetune(
+            parent=written.from_, train=own.train, validation=own.validation, recipe=Recipe(**plain, head=own.head),
+            tasks=entries,
+        )  # fmt: skip
+        is_whole = all(known) and len(rest) == len(node.entries)
+        return ModelEntry(name=name, source="finetune", finetune=finetune) if is_whole else None
 
     def _circles(self, models: dict[str, ModelEntry]) -> None:
         for name in list(models):

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer
 
 from auditor.subject import Recipe
 from auditor.values import Value
@@ -110,13 +110,33 @@ class ReportSettings(Value):
     language: Literal["en"] = "en"
 
 
+class TaskEntry(Value):
+    """One of several tasks of a fine-tune. head: classes of a new head; null keeps a copy of the parent's."""
+
+    name: str
+    train: str
+    validation: str
+    head: int | None = None
+    weight: float = 1.0
+
+
 class Finetune(Value):
-    """A model derived here: `parent` fine-tuned on `train` by the recipe."""
+    """A model derived here: `parent` fine-tuned on `train` by the recipe.
+
+    tasks: all tasks that are trained at once, where there are several: the first is the model's own, with `train`,
+    `validation` and the recipe's head.
+    """
 
     parent: str
     train: str
     validation: str
     recipe: Recipe
+    tasks: tuple[TaskEntry, ...] = ()
+
+    @model_serializer(mode="wrap")
+    def _without_the_unused(self, plain: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """What came later is left out while unused: an older audit keeps its identity."""
+        return {name: value for name, value in plain(self).items() if value or name != "tasks"}
 
 
 class ModelEntry(Value):

@@ -15,6 +15,7 @@ from auditor.spec.document import (
     WrittenCheck,
     WrittenFinetune,
     WrittenHistory,
+    WrittenTasks,
     WrittenWaiver,
 )
 from auditor.spec.layers import preset_names
@@ -39,7 +40,7 @@ def schema(catalogue: Catalogue) -> Json:
     ['auditor', 'baseline', 'checks', 'context']
     """
     checks = {use: catalogue.check(use) for use in catalogue.names()}
-    written = [Document, WrittenCheck, WrittenWaiver, WrittenFinetune, WrittenHistory, Bounds]
+    written = [Document, WrittenCheck, WrittenWaiver, WrittenFinetune, WrittenTasks, WrittenHistory, Bounds]
     classes: list[Any] = [*written, *MODEL_OPTIONS.values(), *DATA_OPTIONS.values(), *checks.values()]
     refs, shared = models_json_schema(
         [(cls, "validation") for cls in dict.fromkeys(classes)], by_alias=True, ref_template="#/$defs/{model}"
@@ -94,7 +95,7 @@ def _model(ref: dict[type[BaseModel], Json], definitions: Json) -> Json:
     finetune = {
         "type": "object",
         "title": "finetune",
-        "properties": {"finetune": ref[WrittenFinetune]},
+        "properties": {"finetune": {"anyOf": [ref[WrittenFinetune], ref[WrittenTasks]]}},
         "required": ["finetune"],
         "additionalProperties": False,
     }

@@ -9,7 +9,7 @@ from positional import Positional
 from safetensors.torch import save_file
 
 from auditor.artifacts.buffers import BuffersOf, named_in
-from auditor.artifacts.trajectory import HistoryTrajectory
+from auditor.artifacts.recorded import HistoryTrajectory
 from auditor.checks.traceability.lineage import Lineage
 from auditor.checks.traceability.local import LocalChanges
 from auditor.errors import SourceError

@@ -8,20 +8,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from making import make
+from making import evidence, make
 
 from auditor.artifacts.finetune import FineTune
 from auditor.artifacts.roots import Batches, Model
 from auditor.artifacts.trajectory import Trajectories
 from auditor.checks.optimizability.convergence import Convergence
 from auditor.checks.optimizability.gradient_norm import GradientNorm
+from auditor.checks.optimizability.landscape import Landscape
 from auditor.checks.traceability.change_rate import ChangeRate
 from auditor.errors import SourceError
 from auditor.sources import data, models
 from auditor.sources.models.finetune import describe_finetune
 from auditor.sources.models.head import heads_of, renew_head
 from auditor.spec.model import DataEntry, Finetune, ModelEntry
-from auditor.subject import DataRef, Lora, ModelRef, Recipe, Runtime, Stop
+from auditor.subject import DataRef, Lora, ModelRef, Recipe, Runtime, Stop, Subject
 from tests.tiny import save_all
 
 RUNTIME = Runtime(batch_size=16)
@@ -245,3 +246,14 @@ def test_a_body_as_wide_as_the_classes_is_not_taken_for_the_head() -> None:
     assert heads_of(module, 10, "m") == ("fc",)
     with pytest.raises(SourceError, match="found no linear layer of 3 outputs"):
         heads_of(module, 3, "m")
+
+
+def test_merged_adapters_and_frozen_layers_have_a_landscape(root: Path) -> None:
+    adapted = tuned(root, net(root, "llama"), texts, False, seeds=2, lora=Lora(rank=2, targets=("*q_proj",)))
+    frozen = tuned(root, factory(root), rows, seeds=2, freeze=("0.*",))
+    for ref in (adapted, frozen):
+        subject = Subject(model=ref, data=ref.validation, runtime=RUNTIME)
+        found = evidence(Landscape(rows=16, grid=0, points=3), subject, root)
+        assert {each.name for each in found.measurements} == {"flatness", "path_barrier", "seed_barrier"}
+        assert all(np.isfinite(each.value) and not each.censored for each in found.measurements)
+        assert found.inapplicable == {}

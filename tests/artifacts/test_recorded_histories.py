@@ -12,8 +12,9 @@ from torch import nn
 
 import auditor
 from auditor.artifacts.buffers import named_in
+from auditor.artifacts.recorded import HistoryTrajectory
 from auditor.artifacts.stages import stages_of
-from auditor.artifacts.trajectory import HistoryTrajectory, Trajectory, missing, trajectories_of
+from auditor.artifacts.trajectory import Trajectory, missing, trajectories_of
 from auditor.checks.traceability.change_rate import ChangeRate
 from auditor.errors import NotApplicable, SourceError
 from auditor.evidence import Evidence

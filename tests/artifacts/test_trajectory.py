@@ -9,8 +9,8 @@ import torch
 from histories import changes
 
 from auditor.artifacts.finetune import FineTune, Starting
+from auditor.artifacts.recorded import HistoryTrajectory
 from auditor.artifacts.trajectory import (
-    HistoryTrajectory,
     Trajectories,
     Trajectory,
     missing,

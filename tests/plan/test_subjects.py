@@ -1,6 +1,7 @@
 """Subjects: each thing described once, labels matched to each model, and a runtime by fixed rules."""
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,10 @@ class Desk:
         update = {"name": entry.name, "digest": "t", "parent": parent, "train": train, "validation": validation}
         return parent.model_copy(update=update)
 
+    def joint(self, entry: ModelEntry, parent: ModelRef, data: Mapping[str, DataRef]) -> ModelRef:
+        assert entry.finetune is not None
+        return self.tuned(entry, parent, data[entry.finetune.train], data[entry.finetune.validation])
+
     def data(self, entry: DataEntry, root: Path) -> DataRef:
         self.counts[entry.name] += 1
         digest = f"sha256:{entry.name}"
@@ -39,7 +44,7 @@ class Desk:
 
     @property
     def sources(self) -> Sources:
-        return Sources(self.model, self.tuned, self.data, self.match)
+        return Sources(self.model, self.tuned, self.joint, self.data, self.match)
 
 
 def tune(name: str, parent: str) -> ModelEntry:

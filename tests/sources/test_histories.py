@@ -9,8 +9,9 @@ import torch
 from safetensors.torch import save_file
 
 from auditor.artifacts.buffers import Buffers
+from auditor.artifacts.recorded import HistoryTrajectory
 from auditor.artifacts.stages import stages_of
-from auditor.artifacts.trajectory import HistoryTrajectory, Trajectory
+from auditor.artifacts.trajectory import Trajectory
 from auditor.errors import AuditorError, NotApplicable, RefusedError, SourceError
 from auditor.sources.digest import file_ref, seal_model
 from auditor.sources.models.histories import with_history

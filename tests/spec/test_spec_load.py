@@ -7,6 +7,7 @@ import pytest
 
 from auditor.errors import SourceError, SpecError
 from auditor.spec.load import Loaded, as_spec_error, load
+from auditor.spec.model import Finetune
 from auditor.subject import Lora, Recipe, Stop
 
 HEAD = """\
@@ -158,6 +159,25 @@ def test_the_whole_recipe_of_a_finetune(read: Any) -> None:
     assert recipe.stop == Stop(patience=3, min_delta=0.01)
     assert Recipe.model_validate(recipe.to_json()) == recipe
     assert not {"micro_batch", "freeze", "lora", "stop"} & set(Recipe().to_json()), "unused: digests stay"
+
+
+def test_several_tasks_of_a_finetune_are_its_first_ones_model(read: Any) -> None:
+    leaf = "leaf: {data: train, validation: eval, head: {classes: 5}}"
+    tasks = f"tasks: {{{leaf}, sick: {{data: eval, validation: train, weight: 0.5}}}}"
+    spec = read(FINETUNE.replace("data: train, validation: eval, head: {classes: 5}", tasks)).spec
+    finetune = spec.models["tuned"].finetune
+    assert finetune is not None
+    assert (finetune.train, finetune.validation, finetune.recipe.head, finetune.recipe.seeds) == ("train", "eval", 5, 3)
+    first, sick = finetune.tasks
+    assert (first.name, first.train, first.head, first.weight) == ("leaf", "train", 5, 1.0)
+    assert (sick.name, sick.validation, sick.head, sick.weight) == ("sick", "train", None, 0.5)
+    assert spec.checks[0].others == {"train": "train"} and spec.checks[0].against == ("base",)
+    assert Finetune.model_validate(finetune.to_json()) == finetune
+
+
+def test_a_finetune_without_tasks_keeps_its_identity(read: Any) -> None:
+    finetune = read(FINETUNE).spec.models["tuned"].finetune
+    assert "tasks" not in finetune.to_json()
 
 
 def test_adapters_need_targets(read: Any) -> None:

@@ -45,6 +45,14 @@ def test_every_model_source_is_there(document: dict[str, Any], source: str) -> N
         assert set(entries[source]["properties"]) == {"source", "history", *MODEL_OPTIONS[source].model_fields}
 
 
+def test_a_finetune_has_one_task_or_several(document: dict[str, Any]) -> None:
+    entries = {entry["title"]: entry for entry in document["properties"]["model"]["oneOf"]}
+    one, several = (definition(document, ref) for ref in entries["finetune"]["properties"]["finetune"]["anyOf"])
+    assert {"data", "validation"} <= set(one["required"]) and "tasks" not in one["properties"]
+    assert "tasks" in several["required"] and "data" not in several["properties"]
+    assert set(document["$defs"]["WrittenTask"]["properties"]) == {"data", "validation", "head", "weight"}
+
+
 @pytest.mark.parametrize("source", [*DATA_OPTIONS, "jsonl", "parquet", "huggingface", "torchvision", "factory"])
 def test_every_data_source_is_there(document: dict[str, Any], source: str) -> None:
     single = document["properties"]["data"]["anyOf"][0]

@@ -7,12 +7,11 @@ from pydantic import Field
 
 from auditor.artifacts.agreement import Agreement as Found
 from auditor.artifacts.agreement import agreement_of
-from auditor.artifacts.asking import refusal
 from auditor.artifacts.faithful_figures import plain
 from auditor.artifacts.faithfulness import methods_for
 from auditor.artifacts.method_names import MethodNames
 from auditor.artifacts.side_by_side import side_by_side
-from auditor.artifacts.targets import TargetName
+from auditor.artifacts.targets import TargetName, refusal
 from auditor.blocks import Heatmap
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Evidence, Measurement, Metric

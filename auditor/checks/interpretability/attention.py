@@ -5,10 +5,10 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from auditor.artifacts.asking import asking, refusal
+from auditor.artifacts.asking import asking
 from auditor.artifacts.attended import heads_by_layer, order_of_layers, shown, silenced
 from auditor.artifacts.attention import MAPS, Attended, AttentionNeed
-from auditor.artifacts.targets import TargetName
+from auditor.artifacts.targets import TargetName, refusal
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Enclosure, Evidence, Measurement, Metric
 from auditor.needs import Need

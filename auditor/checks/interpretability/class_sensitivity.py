@@ -5,10 +5,10 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from auditor.artifacts.asking import asking, refusal
+from auditor.artifacts.asking import asking
 from auditor.artifacts.class_maps import ClassMaps, ClassMapsNeed
 from auditor.artifacts.method_names import SignedName
-from auditor.artifacts.targets import TargetName, aim_of, misfit
+from auditor.artifacts.targets import TargetName, aim_of, misfit, refusal
 from auditor.blocks import Heatmap
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Evidence, Metric

@@ -5,14 +5,13 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from auditor.artifacts.asking import refusal
 from auditor.artifacts.drift import Drifts, beside, drifts_of
 from auditor.artifacts.drift_columns import of_blocks, of_maps, samples
 from auditor.artifacts.drift_pairs import Pairs, PairsNeed
 from auditor.artifacts.drifted import shown
 from auditor.artifacts.method_names import MethodNames
 from auditor.artifacts.representations import Alike, alike_of
-from auditor.artifacts.targets import TargetName
+from auditor.artifacts.targets import TargetName, refusal
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Evidence, Measurement, Metric
 from auditor.needs import Need

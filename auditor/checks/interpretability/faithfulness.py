@@ -5,12 +5,11 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from auditor.artifacts.asking import refusal
 from auditor.artifacts.faithful_figures import curve_blocks, fill_table, ranking
 from auditor.artifacts.faithfulness import Faithfulness as Found
 from auditor.artifacts.faithfulness import ScaleName, faithfulness_of, has_probability, methods_for
 from auditor.artifacts.method_names import MethodNames
-from auditor.artifacts.targets import TargetName
+from auditor.artifacts.targets import TargetName, refusal
 from auditor.check import About, Check, Pillar
 from auditor.errors import NotApplicable
 from auditor.evidence import Evidence, Measurement, Metric

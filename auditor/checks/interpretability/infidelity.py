@@ -5,12 +5,11 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from auditor.artifacts.asking import refusal
 from auditor.artifacts.faithful_figures import SHOWN, fill_table, shares
 from auditor.artifacts.faithfulness import methods_for
 from auditor.artifacts.infidelity import Infidelities, infidelity_of
 from auditor.artifacts.method_names import MethodNames
-from auditor.artifacts.targets import TargetName
+from auditor.artifacts.targets import TargetName, refusal
 from auditor.blocks import Lines
 from auditor.check import About, Check, Pillar
 from auditor.errors import NotApplicable

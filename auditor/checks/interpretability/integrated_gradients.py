@@ -2,20 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from auditor.artifacts.asking import refusal
-from auditor.artifacts.attributions import Attributions
 from auditor.artifacts.drawn_maps import Wording, drawn
-from auditor.artifacts.explanations import maps_of
-from auditor.artifacts.targets import TargetName
+from auditor.artifacts.targets import TargetName, refusal
 from auditor.blocks import Bar, Bars
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Evidence, Metric
 from auditor.needs import Need
 from auditor.subject import Subject
+
+if TYPE_CHECKING:
+    from auditor.artifacts.attributions import Attributions
 
 ENOUGH, LAST = 0.05, 256
 EDGES = (0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.1, 0.2, 0.5)
@@ -72,10 +72,12 @@ class IntegratedGradients(Check):
 
     def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
         """The maps; the default baseline is left out, so that the maps are those of other checks."""
+        from auditor.artifacts.explanations import maps_of
+
         options = {} if self.baseline == "auto" else {"baseline": self.baseline}
         return {"maps": maps_of(subject, "integrated_gradients", self.rows, self.target, **options)}
 
-    def measure(self, *, maps: Attributions) -> Evidence:
+    def measure(self, *, maps: "Attributions") -> Evidence:
         """How well the maps add up, how many do not, and the first of them."""
         error, steps = maps.facts["completeness_error"].tolist(), maps.facts["steps"].tolist()
         groups, missed = maps.explained.groups, [value > ENOUGH for value in error]

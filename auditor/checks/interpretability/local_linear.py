@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from auditor.artifacts.asking import asking, refusal
+from auditor.artifacts.asking import asking
 from auditor.artifacts.drawn_maps import Wording, drawn
 from auditor.artifacts.local_linear import RADII, Coalesced, CoalescedNeed, Tangents, TangentsNeed
-from auditor.artifacts.targets import TargetName
+from auditor.artifacts.targets import TargetName, refusal
 from auditor.blocks import AnyBlock, Line, Lines
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Evidence, Measurement, Metric

@@ -5,13 +5,12 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from auditor.artifacts.asking import refusal
 from auditor.artifacts.method_names import MethodNames
 from auditor.artifacts.predictions import classes_of
 from auditor.artifacts.randomization import Randomized, RandomizedNeed
 from auditor.artifacts.randomized import curves, flattened, table
 from auditor.artifacts.roots import sweep_of
-from auditor.artifacts.targets import TargetName
+from auditor.artifacts.targets import TargetName, refusal
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Evidence, Measurement, Metric
 from auditor.needs import Need

@@ -1,19 +1,19 @@
 """Which parts of an input the explained logit reacts to."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from auditor.artifacts.asking import refusal
-from auditor.artifacts.attributions import Attributions
 from auditor.artifacts.drawn_maps import Wording, drawn
-from auditor.artifacts.explanations import maps_of
-from auditor.artifacts.targets import TargetName
+from auditor.artifacts.targets import TargetName, refusal
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Evidence, Metric
 from auditor.needs import Need
 from auditor.subject import Subject
+
+if TYPE_CHECKING:
+    from auditor.artifacts.attributions import Attributions
 
 DRAWS = 16
 """SmoothGrad's own default."""
@@ -66,13 +66,15 @@ class Saliency(Check):
 
     def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
         """The maps; a parameter at its default is left out, so that the maps are those of other checks."""
+        from auditor.artifacts.explanations import maps_of
+
         channels = {} if self.reduce == "max" else {"channels": self.reduce}
         if not self.smooth:
             return {"maps": maps_of(subject, "saliency", self.rows, self.target, **channels)}
         draws = {} if self.smooth == DRAWS else {"draws": self.smooth}
         return {"maps": maps_of(subject, "smoothgrad", self.rows, self.target, **channels, **draws)}
 
-    def measure(self, *, maps: Attributions) -> Evidence:
+    def measure(self, *, maps: "Attributions") -> Evidence:
         """How many maps are empty, how concentrated the others are, and the first of them."""
         found = [self.share("all_zero_share", maps.empty(), maps.explained.groups)]
         values, groups = maps.concentrations()

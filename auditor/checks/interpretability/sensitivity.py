@@ -5,10 +5,10 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from auditor.artifacts.asking import asking, refusal
+from auditor.artifacts.asking import asking
 from auditor.artifacts.method_names import MethodName
 from auditor.artifacts.sensitivity import Sensitivities, SensitivityNeed
-from auditor.artifacts.targets import TargetName
+from auditor.artifacts.targets import TargetName, refusal
 from auditor.blocks import Line, Lines
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Evidence, Metric

@@ -5,11 +5,11 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from auditor.artifacts.asking import asking, refusal
+from auditor.artifacts.asking import asking
 from auditor.artifacts.drawn_maps import Wording, drawn
 from auditor.artifacts.shap_figures import of_columns
 from auditor.artifacts.shap_runs import SharedOut, SharedOutNeed
-from auditor.artifacts.targets import TargetName
+from auditor.artifacts.targets import TargetName, refusal
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Evidence, Metric
 from auditor.needs import Need

@@ -5,10 +5,10 @@ from typing import Any, ClassVar
 
 from pydantic import Field
 
-from auditor.artifacts.asking import refusal
 from auditor.artifacts.method_names import MethodName
 from auditor.artifacts.strategies import Hunt, Strategies, hunt_of
 from auditor.artifacts.strategy_pages import pages
+from auditor.artifacts.targets import refusal
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Evidence, Measurement, Metric
 from auditor.needs import Need

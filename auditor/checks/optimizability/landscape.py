@@ -28,31 +28,26 @@ class Landscape(Check):
         question="What does the loss look like around the weights, along the training run, and between seeds?",
         formula="d_f = g_f |w_f| / |g_f| for each filter f;  flatness = mean over d of (L(w + r d) + L(w - r d)) / 2 - "
         "L(w);  barrier = max over a of L((1 - a) w0 + a w1) - (1 - a) L(w0) - a L(w1)",
-        method=(
-            "Evaluation mode, the mean loss over the first rows of the data: cross-entropy, squared error, or for "
-            "language models the loss a token. A random direction has in each filter the norm of that filter, and "
-            "zeros in parameters of one dimension; both signs are taken, so that the slope cancels. Its interval is "
-            "Student's over the directions. path_barrier: from the first to the last weights that the history keeps, "
-            "of a fine-tune its first seed; an exact fact of that run on these rows, at equally spaced points. "
-            "seed_barrier: the mean over all pairs of seeds of the line between their last weights, with Student's "
-            "interval over the seeds by the jackknife; no narrower than for the height between the ends, which "
-            "may be below zero, since barriers that are all zero show no spread. BatchNorm measures its statistics "
-            "anew at every point, the ends included: cumulative averages over the training data where they are known, "
-            "else over the audited data. Frozen weights are moved too, tied ones once, and all are put back."
-        ),
-        reading=(
-            "A flatness of .01 means that moving each filter by a tenth of its norm costs .01 of loss on average. Two "
-            "models of one function whose filters are scaled against each other have the same. A path without a "
-            "barrier goes downhill all the way. Seeds without one lie in one basin, so their weights can be averaged; "
-            "a barrier means that they found different solutions, or the same with units in another order."
-        ),
-        limits=(
-            "The weights before the first step are not kept by a fine-tune, so its path begins at the first kept "
-            "step. A narrow barrier between two points is not seen. Random directions see the mean of the curvature, "
-            "hardly its top: read optimizability.sharpness beside. The numbers are in units of the loss, of the "
-            "declared rows and not of all data. Where a loss on the way is not finite, or a run diverged, a number "
-            "is a lower bound, which can fail an expectation and never pass it."
-        ),
+        method="Evaluation mode, the mean loss over the first rows of the data: cross-entropy, squared error, or for "
+        "language models the loss a token. A random direction has in each filter the norm of that filter, and zeros "
+        "in parameters of one dimension; both signs are taken, so that the slope cancels. Its interval is Student's "
+        "over the directions. path_barrier: from the first to the last weights that the history keeps, of a fine-tune "
+        "its first seed; an exact fact of that run on these rows, at equally spaced points. seed_barrier: the mean "
+        "over all pairs of seeds of the line between their last weights, with Student's interval over the seeds by "
+        "the jackknife; no narrower than for the height between the ends, which may be below zero, since barriers "
+        "that are all zero show no spread. BatchNorm measures its statistics anew at every point, the ends included: "
+        "cumulative averages over the training data where they are known, else over the audited data. Frozen weights "
+        "are moved too, tied ones once, and all are put back.",
+        reading="A flatness of .01 means that moving each filter by a tenth of its norm costs .01 of loss on average. "
+        "Two models of one function whose filters are scaled against each other have the same. A path without a "
+        "barrier stays below the straight line of its losses. Seeds without one lie in one basin, so their weights "
+        "can be averaged; a barrier means that they found different solutions, or the same with units in another "
+        "order.",
+        limits="The weights before the first step are not kept by a fine-tune, so its path begins at the first kept "
+        "step. A narrow barrier between two points is not seen. Of more than ten seeds the first ten are compared. "
+        "Random directions see the mean of the curvature, hardly its top: read optimizability.sharpness beside. The "
+        "numbers are in units of the loss, of the declared rows and not of all data. Where a loss on the way is not "
+        "finite, or a run diverged, a number is a lower bound, which can fail an expectation and never pass it.",
         citation="Li et al., Visualizing the loss landscape of neural nets, NeurIPS 2018. Frankle et al., Linear mode "
         "connectivity and the lottery ticket hypothesis, ICML 2020. Garipov et al., NeurIPS 2018, and Izmailov et al., "
         "UAI 2018, on BatchNorm along paths. Efron and Stein, Annals of Statistics 9 (1981).",
@@ -78,7 +73,9 @@ class Landscape(Check):
     )  # fmt: skip
 
     rows: int = Field(128, ge=1, description="The mean loss over the first rows of the data.")
-    layers: tuple[str, ...] = Field((), description="Globs over layer or parameter names to move; default: all.")
+    layers: tuple[str, ...] = Field(
+        (), description="Globs over layer or parameter names that random directions move; default: all."
+    )
     directions: int = Field(10, ge=2, le=100, description="Random directions; below 10 nothing is decided.")
     radius: float = Field(0.1, gt=0, le=1, description="How far each filter is moved, in its own norm.")
     grid: int = Field(11, ge=0, le=41, description="Points of each side of the drawn surface; 0 for none.")

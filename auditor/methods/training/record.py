@@ -84,6 +84,39 @@ class Curves:
 
 
 @dataclass(frozen=True)
+class TaskCurve:
+    """One of several tasks that were trained at once: the loss of each step's batch [S], and what was seen at the run's
+    records [V], as in Run. weight: its factor in the sum of the losses."""
+
+    name: str
+    weight: float
+    loss: Floats
+    validation_loss: Floats
+    validation_correct: Ints
+    validation_rows: int
+
+    def accuracy(self) -> Floats | None:
+        """[V] the share of right answers on the validation data; None where there are no classes."""
+        return self.validation_correct / self.validation_rows if len(self.validation_correct) else None
+
+
+@dataclass(frozen=True)
+class Joint:
+    """Several tasks on one trunk. tasks: all of them, the model's own first.
+
+    shared: how many numbers the tasks share and train. steps: [C], of the records that follow the start. cosine:
+    [C, P], between the gradients of two tasks' batches on what they share, by pairs of tasks in the order of
+    itertools.combinations; NaN where one is zero. norm: [C, K], of each task's gradient there.
+    """
+
+    tasks: tuple[TaskCurve, ...]
+    shared: int
+    steps: Ints
+    cosine: Floats
+    norm: Floats
+
+
+@dataclass(frozen=True)
 class Run:
     """One recorded run of S steps, fewer when it diverged: then the arrays end at `diverged_at`, that step included.
 
@@ -98,7 +131,8 @@ class Run:
     checkpoints: float32 tensors (buffers included) by "step:name"; the last step's are always among them.
     remarks: what the data say of themselves (rows that could not be read, texts that were cut), and what a reader must
     know of how it was computed. stopped_at: the step at which the validation loss had stopped the run, None if it did
-    not. frozen: the tensors of `changes` that the recipe leaves alone on purpose.
+    not. frozen: the tensors of `changes` that the recipe leaves alone on purpose. joint: what several tasks on one
+    trunk did; all else is then of the first task and its model, but `gradient_norm` is of all that is trained.
     """
 
     version: int
@@ -126,6 +160,7 @@ class Run:
     remarks: tuple[str, ...] = ()
     stopped_at: int | None = None
     frozen: tuple[str, ...] = ()
+    joint: Joint | None = None
 
     @property
     def followed(self) -> int:

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from math import isfinite
 from typing import Any
 
@@ -11,15 +10,15 @@ import numpy as np
 import torch
 
 from auditor.methods.training.adapters import merged, plain_name
-from auditor.methods.training.epochs import Order
 from auditor.methods.training.frozen import still_layers
 from auditor.methods.training.gathered import Gathered
 from auditor.methods.training.look import Evaluated, Examples, Forward, Looks
 from auditor.methods.training.objective import CLASSIFICATION, Objective
 from auditor.methods.training.recipe import Settings, learning_rate, optimizer_of
 from auditor.methods.training.record import VERSION, Floats, Ints, Run, Weights
-from auditor.methods.training.room import Room, cut
+from auditor.methods.training.room import Room
 from auditor.methods.training.scratch import Scratch
+from auditor.methods.training.stream import Stream, stream_of
 from auditor.recorder.watch import Watch, unique_parameters
 
 OnStep = Callable[[int, str], None]
@@ -29,15 +28,12 @@ _STATE, _KEPT = "state", "kept-{}"
 
 
 @contextmanager
-def own_randomness(seed: int) -> Iterator[torch.Generator]:
-    """Torch's global generators seeded inside (dropout draws from them) and put back as they were after.
-
-    Yields a generator of its own for the order of the data, so that dropout does not move the order.
-    """
+def own_randomness(seed: int) -> Iterator[None]:
+    """Torch's global generators seeded inside (dropout draws from them) and put back as they were after."""
     devices = list(range(torch.cuda.device_count()))
     with torch.random.fork_rng(devices=devices):
         torch.manual_seed(seed)
-        yield torch.Generator().manual_seed(seed ^ 0x5DEECE66D)
+        yield
 
 
 def train(
@@ -67,12 +63,8 @@ def train(
     looks = Looks(
         module, forward, data, validation, objective, settings.validation_rows, eval_batch, size // 2, noise, seed, room
     )
-    with own_randomness(seed) as generator:
-        drawn = Order(data.rows, settings.batch_size, generator)
-        training = Training(module, forward, data, settings, objective, looks, drawn, seed, frozen, scratch)
-        diverged = training.loop(on_step)
-    module.eval()
-    return training.record(diverged)
+    stream = stream_of(forward, data, objective, settings, seed, room)
+    return Training(module, stream, settings, looks, seed, frozen, scratch).run(on_step)
 
 
 @dataclass
@@ -80,12 +72,9 @@ class Training:
     """One run in progress: what happens at each step, and what is written down of it."""
 
     module: torch.nn.Module
-    forward: Forward
-    data: Examples
+    stream: Stream
     settings: Settings
-    objective: Objective
     looks: Looks
-    order: Order
     seed: int
     frozen: tuple[str, ...]
     scratch: Scratch | None
@@ -94,10 +83,10 @@ class Training:
         self.parameters = {plain_name(name): each for name, each in unique_parameters(self.module).items()}
         self.tensors = list(self.parameters.values())
         self.trained = [tensor.requires_grad for tensor in self.tensors]
-        self.still = still_layers(self.module)
-        self.room = self.looks.room
-        self.masks = torch.Generator().manual_seed(self.seed ^ 0x9E3779B9)
-        self.optimizer = optimizer_of(self.settings, self.tensors)
+        self.whole = self.trained_whole()
+        self.everything = list(unique_parameters(self.whole).values())
+        self.still = still_layers(self.whole)
+        self.optimizer = optimizer_of(self.settings, self.everything)
         self.watch = Watch(self.parameters, self.trained)
         sizes, dims = [tensor.numel() for tensor in self.tensors], [tensor.dim() for tensor in self.tensors]
         self.gathered = Gathered(tuple(self.parameters), sizes, dims, self.trained)
@@ -107,20 +96,31 @@ class Training:
         self.written: set[int] = set()
         self.stopped: int | None = None
 
+    def trained_whole(self) -> torch.nn.Module:
+        """All that is trained: the module, whose tensors come first, and what is trained beside it."""
+        return self.module
+
+    def run(self, on_step: OnStep) -> Run:
+        """Train with randomness of its own, and give the record."""
+        with own_randomness(self.seed):
+            diverged = self.loop(on_step)
+        self.whole.eval()
+        return self.record(diverged)
+
     def loop(self, on_step: OnStep) -> int | None:
         """All steps, from where a killed run got to; the step at which the run diverged, or None."""
         done = self.resume()
         if done == 0:
-            self.looks.look(0)
+            self.look(0)
         for step in range(done + 1, self.settings.steps + 1):
-            finite = self.step(self.order.draw(), step)
+            finite = self.step(step)
             records = finite and self.settings.records(step)
             if records:
                 finite = self.mark(step)
             is_last = not finite or step == self.settings.steps or self.stopped is not None
             if is_last or step in self.settings.checkpoint_steps():
                 self.keep(step)
-            on_step(step, f"loss {self.steps[-1][0]:.3g}, {self.looks.said()}")
+            on_step(step, f"loss {self.steps[-1][0]:.3g}, {self.said()}")
             if is_last:
                 return None if finite else step
             if records:
@@ -130,49 +130,47 @@ class Training:
     def mark(self, step: int) -> bool:
         """The record after a step; False if a loss is not finite. Notes whether the run stops here."""
         self.gathered.add(step, self.mean_rate(), self.watch.mark())
-        finite = self.looks.look(step)
+        finite = self.look(step)
         if finite and step < self.settings.steps and self.settings.is_worn_out(self.looks.losses()):
             self.stopped = step
         return finite
 
-    def step(self, rows: list[int], step: int) -> bool:
+    def look(self, step: int) -> bool:
+        """Evaluate after a step; False if a loss is no longer finite."""
+        return self.looks.look(step)
+
+    def said(self) -> str:
+        """The last look in words."""
+        return self.looks.said()
+
+    def step(self, step: int) -> bool:
         """One optimizer step; False, with the weights untouched, when loss or gradient is not finite."""
         lr = learning_rate(self.settings, step)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-        self.module.train()
+        self.whole.train()
         for layer in self.still:
             layer.eval()
-        inputs, labels = self.objective.prepare(*self.data.batch(rows), self.masks)
-        value = self.room.within(partial(self.backward, inputs, labels))
+        value = self.backward(step)
         norms = self.gradient_norms()
         total = float(norms.square().sum().sqrt())
         self.steps.append((value, lr, total))
         finite = isfinite(total) and isfinite(value)
         if self.settings.records(step) or not finite:
-            self.gradients.append(norms.tolist())
+            self.gradients.append(norms[: len(self.tensors)].tolist())
         if finite:
             self.clip(total)
             self.optimizer.step()
         return finite
 
-    def backward(self, inputs: Any, labels: torch.Tensor) -> float:
-        """The gradient of a batch's mean loss, gathered over its parts; that loss."""
-        self.optimizer.zero_grad(set_to_none=True)
-        whole, total = max(1, self.objective.weight(labels)), 0.0
-        for part in self.room.parts(len(labels), self.objective.most(inputs)):
-            with torch.autocast(labels.device.type, dtype=torch.bfloat16, enabled=self.settings.reduced):
-                outputs = self.forward(cut(inputs, part))
-            share = self.objective.weight(labels[part]) / whole
-            loss = self.objective.loss(outputs.float(), labels[part]) * share
-            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-            total += float(loss.detach())
-        return total
+    def backward(self, step: int) -> float:
+        """Leave the gradient of the next batch's mean loss in the tensors; that loss."""
+        return self.stream.backward(self.everything)
 
     def gradient_norms(self) -> torch.Tensor:
         """The gradient norm of each tensor, 0 where none was taken; float64 on the CPU."""
-        held = [index for index, tensor in enumerate(self.tensors) if tensor.grad is not None]
-        norms = torch.zeros(len(self.tensors), dtype=torch.float64)
+        held = [index for index, tensor in enumerate(self.everything) if tensor.grad is not None]
+        norms = torch.zeros(len(self.everything), dtype=torch.float64)
         if held:
             taken = torch._foreach_norm(self._taken(), 2)
             norms[held] = torch.stack(tuple(taken)).cpu().double()
@@ -185,7 +183,7 @@ class Training:
             torch._foreach_mul_(self._taken(), clip / total)
 
     def _taken(self) -> list[torch.Tensor]:
-        return [tensor.grad for tensor in self.tensors if tensor.grad is not None]
+        return [tensor.grad for tensor in self.everything if tensor.grad is not None]
 
     def mean_rate(self) -> float:
         """The mean learning rate since the last mark."""
@@ -226,11 +224,10 @@ class Training:
     def state(self) -> dict[str, Any]:
         """All that the steps to come depend on, and all that is written down so far."""
         return {
-            "module": self.module.state_dict(),
+            "module": self.whole.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "random": [torch.get_rng_state(), *torch.cuda.get_rng_state_all()],
-            "masks": self.masks.get_state(),
-            "order": self.order.state(),
+            **self.stream.state(),
             "looks": self.looks.state(),
             "gathered": self.gathered.state(),
             "steps": self.steps,
@@ -240,21 +237,24 @@ class Training:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from a state; the interval begins anew, as it did when the state was written after a record."""
-        self.module.load_state_dict(state["module"], strict=True)
+        self.whole.load_state_dict(state["module"], strict=True)
         self.optimizer.load_state_dict(state["optimizer"])
         processor, *devices = state["random"]
         torch.set_rng_state(processor)
         torch.cuda.set_rng_state_all(devices)
-        self.masks.set_state(state["masks"])
-        self.order.restore(state["order"])
+        self.stream.restore(state)
         self.looks.restore(state["looks"])
         self.gathered.restore(state["gathered"])
         self.steps, self.gradients = [tuple(one) for one in state["steps"]], state["gradients"]
         self.watch = Watch(self.parameters, self.trained)
 
+    def halved(self) -> int:
+        """How often memory ran out."""
+        return self.looks.room.halved + self.looks.wide.halved
+
     def remarks(self) -> tuple[str, ...]:
         """What a reader must know of how it was computed."""
-        halved, size = self.room.halved + self.looks.wide.halved, self.room.size
+        halved, size = self.halved(), self.looks.room.size
         if not halved:
             return ()
         return (
@@ -271,7 +271,7 @@ class Training:
             version=VERSION,
             seed=self.seed,
             planned_steps=self.settings.steps,
-            batch_size=self.order.size,
+            batch_size=self.stream.order.size,
             diverged_at=diverged,
             loss=loss,
             lr=lr,

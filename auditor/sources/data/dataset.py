@@ -10,9 +10,7 @@ from auditor.sources.data.sampling import sampled
 from auditor.sources.digest import seal_data
 from auditor.spec.model import DataEntry
 from auditor.spec.options import DATA_OPTIONS, DataOptions
-from auditor.subject import DataRef, FileRef, Modality
-
-UNLABELLED = -1
+from auditor.subject import UNLABELLED, DataRef, FileRef, Modality
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def pairs(heights: Any, lost: tuple[int, ...] = (), seeds: int = 5) -> Pairs:
     each = tuple(combinations([seed for seed in range(1, seeds + 1) if seed not in lost], 2))
     lanes = tuple(Lane(f"seeds {a} and {b}", np.array([1.0, 1.0 + h, 1.0])) for (a, b), h in
                   zip(each, heights, strict=True))  # fmt: skip
-    return Pairs(each, lanes, lost, seeds)
+    return Pairs(each, lanes, lost, seeds, max(seeds, 5))
 
 
 def found(**given: Any) -> Evidence:
@@ -89,6 +89,7 @@ def test_seeds_that_are_one_and_the_same_decide_nothing() -> None:
     assert "no" in obstacle(one(found(pairs=pairs([0.0] * 10)), "seed_barrier"), 0.95)
     alone = one(found(pairs=pairs([0.3], seeds=2)), "seed_barrier")
     assert (alone.kind, alone.value) == ("unreplicated", pytest.approx(0.3))
+    assert "The first 2 of 5 seeds are compared." in found(pairs=pairs([0.3], seeds=2)).notes
     three = one(found(pairs=pairs([0.3, 0.2, 0.1], seeds=3)), "seed_barrier")
     assert three.n == 3 and obstacle(three, 0.95) != ""
 
@@ -116,7 +117,7 @@ def test_runs_that_diverged_are_bounds() -> None:
 
 def test_no_number_without_ends_and_it_is_said() -> None:
     seen = found(path=path((nan, 2.0, 1.0)), around=around([inf] * 9 + [0.1]),
-                 pairs=Pairs((), (), (1, 2, 3, 4), 5))  # fmt: skip
+                 pairs=Pairs((), (), (1, 2, 3, 4), 5, 5))  # fmt: skip
     assert seen.measurements == ()
     said = " ".join(seen.notes)
     assert "path_barrier is not measured" in said and "flatness is not measured" in said

@@ -1,0 +1,143 @@
+"""Two-way layouts: the mean of one number a seed and example, and what fresh seeds and examples would change of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from auditor.statistics import GRID, REPLICATES, Interval, t_interval
+
+Floats = NDArray[np.float64]
+
+ENOUGH_SEEDS, ENOUGH_UNITS = 5, 30
+
+
+@dataclass(frozen=True)
+class TwoWay:
+    """A mean over K seeds and G units (examples, documents or groups), both drawn at random.
+
+    variance: of the mean; seeds: the part of it that only more seeds make smaller (0 for K = 1). freedom: degrees of
+    freedom of the variance, by Satterthwaite.
+    """
+
+    mean: float
+    variance: float
+    seeds: float
+    freedom: float
+    replicates: int
+    units: int
+
+    @property
+    def by_seed(self) -> bool:
+        """Whether the seeds limit what can be said: too few for a claim, or the larger part of the variance."""
+        if self.replicates == 1:
+            return False
+        return self.few_seeds or self.freedom + 1 < ENOUGH_UNITS or self.seeds > self.variance / 2
+
+    @property
+    def few_seeds(self) -> bool:
+        """Whether there are several seeds, but too few to speak of fresh ones."""
+        return 1 < self.replicates < ENOUGH_SEEDS
+
+    @property
+    def limiting(self) -> int:
+        """How many there are of what limits."""
+        return self.replicates if self.by_seed else self.units
+
+    @property
+    def moments(self) -> tuple[float, float, int]:
+        """(mean, sd, n), of which Student's interval is that of this mean: n - 1 are the degrees of freedom."""
+        n = max(2, int(self.freedom + 1e-9) + 1) if self.units > 1 else 1
+        return self.mean, float(np.sqrt(self.variance * n)), n
+
+    def interval(self, confidence: float) -> Interval:
+        """Student's interval of the mean."""
+        return t_interval(*self.moments, confidence)
+
+    def swapped(self) -> "TwoWay":
+        """The same difference, seen from the other side."""
+        return replace(self, mean=-self.mean)
+
+    def would_decide(self, confidence: float) -> int | None:
+        """About how many of what limits would hold 0 outside an interval: n (d / mean)^2; None above 100 n.
+
+        d: half the interval's width. The rule by which verdicts speak of more examples.
+        """
+        low, high = self.interval(confidence)
+        if self.mean == 0 or not np.isfinite(high - low):
+            return None
+        more = self.limiting * ((high - low) / 2 / self.mean) ** 2
+        return int(np.ceil(more)) if more <= 100 * self.limiting else None
+
+
+def two_way(table: "NDArray[Any]", groups: Sequence[str] = ()) -> TwoWay:
+    """The mean of table [K, n] and its variance when both the K rows and the n columns were drawn at random.
+
+    y_ke = mu + s_k + e_e + r_ke:  var = S2(row means) / K + S2(column means) / n - MS(residual) / (K n), which is
+    unbiased and never taken below either of its first two parts; one row is taken as given. With groups, whole groups
+    of columns are the units, and the mean is the ratio of their totals to their sizes (linearized).
+    freedom = V^2 / (V_rows^2 / (K - 1) + V_columns^2 / (n - 1)). Searle, Casella and McCulloch, Variance Components
+    (1992); Satterthwaite, Biometrics Bulletin 2 (1946). ValueError where a number is not finite.
+
+    >>> found = two_way(np.array([[1.0, 2.0, 3.0], [1.0, 2.0, 3.0]]))
+    >>> found.mean, round(found.variance, 3), found.seeds
+    (2.0, 0.333, 0.0)
+    """
+    totals, sizes = _totals(table, groups)
+    rows, units = totals.shape
+    mean = float(totals.sum() / (rows * sizes.sum()))
+    off = (totals - mean * sizes) / sizes.mean()
+    across = off.mean(axis=0)
+    columns = float(across.var(ddof=1)) / units if units > 1 else 0.0
+    if rows == 1:
+        return TwoWay(mean, columns, 0.0, float(max(1, units - 1)), 1, units)
+    along = off.mean(axis=1)
+    seeds = float(along.var(ddof=1)) / rows
+    rest = off - along[:, None] - across + off.mean()
+    residual = float((rest**2).sum()) / max(1, (rows - 1) * (units - 1)) / (rows * units)
+    variance = max(seeds + columns - residual, seeds, columns)
+    parts = seeds**2 / (rows - 1) + columns**2 / max(1, units - 1)
+    freedom = variance**2 / parts if parts > 0 else float(units - 1)
+    return TwoWay(mean, variance, seeds, max(freedom, float(min(rows, units) - 1)), rows, units)
+
+
+def hierarchical(table: "NDArray[Any]", groups: Sequence[str], seed: int, bounds: Interval) -> tuple[float, ...]:
+    """The bootstrap distribution at GRID of the mean of table [K, n], rows and columns drawn anew independently.
+
+    Resampling both adds the interaction's variance more than once, and five rows show too little of their own: the
+    quantiles are stretched about the estimate to the variance of two_way, and from the normal to Student's t of its
+    degrees of freedom; none leaves `bounds`. Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1 (2007).
+    """
+    from scipy.special import ndtri, stdtrit
+
+    totals, sizes = _totals(table, groups)
+    rows, units = totals.shape
+    rng = np.random.default_rng(seed)
+    drawn = np.empty(REPLICATES)
+    for start in range(0, REPLICATES, 500):
+        part = slice(start, start + 500)
+        columns = rng.multinomial(units, np.full(units, 1 / units), size=500).astype(np.float64)
+        lines = rng.multinomial(rows, np.full(rows, 1 / rows), size=500)
+        drawn[part] = ((columns @ totals.T) * lines).sum(axis=1) / (rows * (columns @ sizes))
+    found, levels = two_way(table, groups), np.array(GRID)
+    moved = np.quantile(drawn, levels, method="weibull") - found.mean
+    own = float(drawn.var())
+    if own > 0:
+        moved *= np.sqrt(found.variance / own)
+        outward = moved * (levels - 0.5) > 0
+        moved[outward] *= stdtrit(found.freedom, levels[outward]) / ndtri(levels[outward])
+    return tuple(np.maximum.accumulate(np.clip(found.mean + moved, *bounds)).tolist())
+
+
+def _totals(table: "NDArray[Any]", groups: Sequence[str]) -> tuple[Floats, Floats]:
+    """[K, G] sums over the columns of each group, and [G] the sizes; without groups each column is its own."""
+    values = np.atleast_2d(np.asarray(table, dtype=np.float64))
+    if not np.isfinite(values).all() or not values.size:
+        raise ValueError("two_way: expected finite numbers")
+    if not groups:
+        return values, np.ones(values.shape[1])
+    _, labels = np.unique(np.asarray(groups), return_inverse=True)
+    totals: Floats = np.stack([np.bincount(labels.ravel(), weights=row) for row in values]).astype(np.float64)
+    return totals, np.bincount(labels.ravel()).astype(np.float64)
