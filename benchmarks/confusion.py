@@ -88,11 +88,13 @@ def _broken(row: dict[str, Any]) -> str:
 
 TEXT = """# What is said of fits that go wrong
 
-Made by `{command}`. Small nets are trained on handwritten digits as rows of 64 numbers, by the audit itself with five
-seeds each, with one planted defect (benchmarks/zoo/fits.py: what each is). Each is audited by the tabular preset
-alone; of it the checks of optimizability run. What an audit says is the first of the columns whose expectation, of
-severity error, failed, with Holm's correction over all of the preset; `nothing` if none failed and none was left
-open. Bold: what is right. Each member draws its optimizer, learning rate, schedule, width and noise of the pixels.
+Made by `{command}`.
+
+Small nets are trained on handwritten digits as rows of 64 numbers, by the audit itself with five seeds each, with one
+planted defect (benchmarks/zoo/fits.py: what each is). Each is audited by the tabular preset alone; of it the checks
+of optimizability run. What an audit says is the first of the columns whose expectation, of severity error, failed,
+with Holm's correction over all of the preset; `nothing` if none failed and none was left open. Bold: what is right.
+Each member draws its optimizer, learning rate, schedule, width and noise of the pixels.
 
 | planted | {head} | right |
 |---|{rule}|---|
