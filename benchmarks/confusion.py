@@ -88,11 +88,13 @@ def _broken(row: dict[str, Any]) -> str:
 
 TEXT = """# What is said of fits that go wrong
 
-Made by `{command}`. Small nets are trained on handwritten digits as rows of 64 numbers, by the audit itself with five
-seeds each, with one planted defect (benchmarks/zoo/fits.py: what each is). Each is audited by the tabular preset
-alone; of it the checks of optimizability run. What an audit says is the first of the columns whose expectation, of
-severity error, failed, with Holm's correction over all of the preset; `nothing` if none failed and none was left
-open. Bold: what is right. Each member draws its optimizer, learning rate, schedule, width and noise of the pixels.
+Made by `{command}`.
+
+Small nets are trained on handwritten digits as rows of 64 numbers, by the audit itself with five seeds each, with one
+planted defect (benchmarks/zoo/fits.py: what each is). Each is audited by the tabular preset alone; of it the checks
+of optimizability run. What an audit says is the first of the columns whose expectation, of severity error, failed,
+with Holm's correction over all of the preset; `nothing` if none failed and none was left open. Bold: what is right.
+Each member draws its optimizer, learning rate, schedule, width and noise of the pixels.
 
 | planted | {head} | right |
 |---|{rule}|---|
@@ -111,7 +113,10 @@ Not right:
 Left out because the proof did not hold: {left}.
 
 How the bounds were chosen: between healthy fits of other seeds and data (tabular-classifier.calibration.json, seeds
-from 1000 on) and planted ones of seeds from 100 on. None of the seeds in this table, 0 and up, was used.
+from 1000 on) and planted ones of seeds from 100 on. No bound was chosen on the seeds of this table, 0 and up. The
+class small set is a second try, though: of a first kind (32 rows drawn evenly, their training accuracy taken for a
+sample of more) 14 of 20 were right on these seeds. What was changed then, the estimator and the rows, was chosen on
+seeds 100 to 105; on seeds 120 to 139, which nothing was chosen on, 20 of 20 were right.
 
 What the table does not say. The defects are strong and the nets small. The labels of half of the members with label
 noise are wrong in the validation data too, of the others in the training data alone. Too small a model has two
@@ -119,12 +124,14 @@ sigmoids, not ReLUs: two ReLUs die for some seeds, and then gradients vanish. Ex
 alone: the steps of AdamW are as long whatever the gradient, so that such a start ends as underfitting there. A start
 that explodes ends in numbers that are not finite, as too high a learning rate does: the preset says of both that they
 diverged, and the text of optimizability.diagnosis tells them apart by the loss before the first step. The sharp
-minima had first learned shuffled labels by heart, and have the training loss of their twins, 0.05 or little less;
-their loss on other data is higher. They are told by the rise of the loss in directions scaled by each filter's norm
-(optimizability.landscape.flatness), which stays the same when ReLU layers are scaled against each other. The largest
-eigenvalue does not: on seeds 100 to 103 it was 15 to 23 for sharp minima, 6 to 16 for flat ones, and 40 to 127 for
-the same flat ones with one layer of each block scaled by ten and the next by a tenth. No preset bounds it: compare it
-between models of one architecture.
+minima had first learned two shuffles of the labels by heart, and have the training loss of their twins, 0.05 or
+little less; their loss on other data is higher. They are told by the rise of the loss in directions scaled by each
+filter's norm (optimizability.landscape.flatness), which stays the same when ReLU layers are scaled against each
+other. That is in units of the loss: of 24 healthy fits one, of another table, measured 0.02 against the bound of
+0.025, so other data may need another bound, or a comparison. The largest eigenvalue does not: on seeds 100 to 103 it
+was 13 to 26 for minima after one shuffle, 6 to 16 for flat ones, and 40 to 127 for the same flat ones with one layer
+of each block scaled by ten and the next by a tenth. No preset bounds it: compare it between models of one
+architecture.
 
 {audits} audits, {spent:.0f} CPU seconds, one thread, on a machine of {cores} cores.
 """

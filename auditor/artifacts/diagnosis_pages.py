@@ -7,9 +7,10 @@ from auditor.artifacts.curves import seed_curves
 from auditor.artifacts.probed import Probed
 from auditor.artifacts.trajectory import Trajectory
 from auditor.blocks import AnyBlock, Lines, Table, Text
+from auditor.evidence import CountsPair, Quantiles
 
 if TYPE_CHECKING:
-    from auditor.methods.training.diagnosis import Signs
+    from auditor.methods.training.diagnosis import Rate, Signs
 
 TRY = {
     "diverged": "Lower the learning rate, add warm-up, or clip gradients.",
@@ -28,6 +29,17 @@ STOP = "The validation loss rose again before the end: stop earlier."
 NO_CLASSES = "a task without classes has no accuracy, and no labels that a probe could doubt"
 NO_PROBE = "fewer than two classes have 20 training examples: no probe"
 OUTDONE = "the model does better on validation data than the probe, whose doubts may only be beyond it"
+
+
+def gap_between(first: "Rate", second: "Rate") -> tuple[float, CountsPair | Quantiles, int]:
+    """A difference of two rates, its distribution, and the units of the smaller sample."""
+    from auditor.methods.training.diagnosis import counts, gap_at_grid
+
+    units = min(n for _, n in (first, second) if n)
+    if first[1] and second[1]:
+        k1, n1, k2, n2 = counts(first, second)
+        return k1 / n1 - k2 / n2, CountsPair(k1=k1, n1=n1, k2=k2, n2=n2), units
+    return first[0] - second[0], Quantiles(values=gap_at_grid(first, second)), units
 
 
 def not_had(found: "Signs", probed: Probed | None) -> dict[str, str]:

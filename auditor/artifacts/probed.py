@@ -24,7 +24,8 @@ class Probed:
     doubted: bool [k], labels that the probe confidently contradicts (methods/data/labels). right: bool [k], whether it
     gives the label, out of fold. held: bool [m], whether it gives the labels of the first validation rows, which belong
     to held_groups. labels, guesses: names [k]. small: classes left out. blind: the model's features are not finite, so
-    that the probe sees the inputs alone. k and m are 0 where fewer than two classes are large enough.
+    that the probe sees the inputs alone. whole: how many training rows there are. k and m are 0 where fewer than two
+    classes are large enough.
     """
 
     doubted: "NDArray[np.bool_]"
@@ -38,6 +39,7 @@ class Probed:
     small: tuple[str, ...]
     classes: int
     blind: bool
+    whole: int
 
     def probe(self) -> "Probe | None":
         """The counts; None without rows."""
@@ -112,7 +114,7 @@ class ProbedOf(Derived[Probed]):
         return Probed(
             doubted, guesses == asked, held, said[0], said[1], tuple(train.examples[row] for row in kept.tolist()),
             groups, validation.groups[: len(held)], tuple(train.classes[place] for place in small), len(train.classes),
-            blind,
+            blind, len(train.examples),
         )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from auditor.judge.intervals import interval
 from auditor.judge.messages import say
 
 READS: dict[str, tuple[type, ...]] = {
-    "wilson": (Counts,),
+    "wilson": (Counts, Quantiles),
     "t": (Moments,),
     "newcombe": (CountsPair, Moments),
     "bootstrap": (Quantiles,),
@@ -26,7 +26,8 @@ READS: dict[str, tuple[type, ...]] = {
     "enclosure": (Enclosure,),
     "none": (),
 }
-"""Which distributions each declared method reads; a difference of rates may be paired (moments)."""
+"""Which distributions each declared method reads; a difference of rates may be paired (moments), and a rate may be held
+against one that is known, its ends moved by it (quantiles)."""
 
 ROUNDING = 1e-6
 """How far a number may lie from what its distribution says, relative to the larger of itself and 1."""

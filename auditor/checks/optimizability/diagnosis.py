@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from auditor.artifacts.diagnosis_pages import TRY, diagnosis_blocks, not_had
+from auditor.artifacts.diagnosis_pages import TRY, diagnosis_blocks, gap_between, not_had
 from auditor.artifacts.probed import Probed, probed_of, probes
 from auditor.artifacts.trajectory import Trajectory, missing, trajectories_of
 from auditor.check import About, Check, Pillar
-from auditor.evidence import Counts, CountsPair, Evidence, Measurement, Metric
+from auditor.evidence import Counts, Evidence, Measurement, Metric, Quantiles
 from auditor.needs import Need
 from auditor.subject import Subject
 
@@ -36,12 +36,13 @@ class Diagnosis(Check):
             "inputs (of pictures also the lowest frequencies, of texts runs of bytes) and on what enters the head of "
             "the model before it was fine-tuned; it judges the fifth of the training rows that it was not fitted on, "
             "in classes of at least 20 examples. The accuracies are means over the seeds that did not diverge, with "
-            "Newcombe's interval over examples; where rows belong to groups, a rate is worth as many units as there "
-            "are groups. A fault is found if its whole interval lies above what is tolerated (the parameters), and "
-            "excluded if it lies below. Overfitting is also found where the gap is above 0 and the validation loss "
-            "has risen again. The word is the first fault found; a good fit only if all are excluded, for most seeds "
-            "each by itself too; else it is undetermined. Of tasks without classes the gap is that of the losses, as "
-            "a share of the validation loss before step 1, over seeds."
+            "Newcombe's interval over examples (a training accuracy of all training rows is known); where rows "
+            "belong to groups, a rate is worth as many units as there are groups. A fault is found if its whole "
+            "interval lies above what is tolerated (the parameters), and excluded if it lies below. Overfitting is "
+            "also found where the gap is above 0 and the validation loss has risen again. The word is the first "
+            "fault found; a good fit only if all are excluded, for most seeds each by itself too; else it is "
+            "undetermined. Of tasks without classes the gap is that of the losses, as a share of the validation loss "
+            "before step 1, over seeds."
         ),
         reading=(
             "Read the word, then the table that says which fault is found, excluded or open. The order is that of "
@@ -97,7 +98,7 @@ class Diagnosis(Check):
 
         allowed = Tolerances(self.noise, self.margin, self.rise, self.confidence)
         probe = None if probed is None else probed.probe()
-        signs = diagnose(trajectory.runs, probe, probed.classes if probed else 0, allowed)
+        signs = diagnose(trajectory.runs, probe, allowed, *((probed.classes, probed.whole) if probed else ()))
         measured = [self.exact("diverged_share", signs.lost / signs.seeds, n=signs.seeds)]
         if probed is not None and probe is not None:
             if signs.fit:
@@ -113,15 +114,14 @@ class Diagnosis(Check):
             measured.append(gap.model_copy(update={"unit_of_resampling": "seed", "method": "t"}))
         return Evidence(
             measurements=tuple(measured), blocks=diagnosis_blocks(signs, probed, trajectory),
-            samples={} if probe is None or probed is None else {"doubted": tuple(map(float, probed.doubted))},
-            examples=() if probe is None or probed is None else probed.examples,
+            samples={"doubted": tuple(map(float, probed.doubted))} if probed else {},
+            examples=probed.examples if probed else (),
             notes=(*(probed.notes() if probed else ()), *trajectory.notes()),
             inapplicable=not_had(signs, probed),
         )  # fmt: skip
 
     def _gap(self, name: str, first: "Rate", second: "Rate", grouped: bool) -> Measurement:
-        from auditor.methods.training.diagnosis import counts
-
-        k1, n1, k2, n2 = counts(first, second)
-        found = self.sampled(name, CountsPair(k1=k1, n1=n1, k2=k2, n2=n2))
-        return found.model_copy(update={"unit_of_resampling": "group"}) if grouped else found
+        found = self.replicated(name, *gap_between(first, second))
+        method = "wilson" if isinstance(found.distribution, Quantiles) else found.method
+        unit = "group" if grouped else found.unit_of_resampling
+        return found.model_copy(update={"method": method, "unit_of_resampling": unit})

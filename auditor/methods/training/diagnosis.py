@@ -8,10 +8,10 @@ from math import isfinite, log
 import numpy as np
 
 from auditor.methods.training.record import Run
-from auditor.statistics import Interval, moments, newcombe, t_interval, wilson
+from auditor.statistics import GRID, Interval, difference, moments, t_interval, wilson
 
 Rate = tuple[float, int]
-"""A share and the number of examples that it is of."""
+"""A share and the number of examples that it is of; 0 where it is that of all there are, and thus known."""
 
 BLOWN_UP = 10.0
 """A first loss that many times that of guessing comes of the initialization, not of training."""
@@ -69,24 +69,46 @@ def validation_rate(run: Run) -> Rate:
     return float(run.validation_correct[-1] / run.validation_rows), run.validation_rows
 
 
-def pooled(rates: Sequence[Rate], units: int | None = None) -> Rate:
+def pooled(rates: Sequence[Rate], units: int | None = None, whole: int = 0) -> Rate:
     """The mean of the seeds' rates, worth no more than the examples of one: all seeds are asked of the same rows.
 
     units: the groups that the rows belong to; the rows of a group may all be alike, so it is then worth that many.
+    whole: how many rows there are, if that is known: the rate of them all has no error.
     """
-    n = min(n for _, n in rates)
-    return float(np.mean([rate for rate, _ in rates])), n if units is None else min(n, units)
+    mean, n = float(np.mean([rate for rate, _ in rates])), min(n for _, n in rates)
+    if n == whole:
+        return mean, 0
+    return mean, n if units is None else min(n, units)
 
 
 def counts(first: Rate, second: Rate) -> tuple[int, int, int, int]:
-    """k1, n1, k2, n2 of a difference of rates, to the nearest unit."""
+    """k1, n1, k2, n2 of a difference of rates of samples, to the nearest unit."""
     (p, n), (q, m) = first, second
     return round(p * n), n, round(q * m), m
 
 
 def gap(first: Rate, second: Rate, confidence: float) -> Interval:
-    """Newcombe's interval of a difference of two rates."""
-    return newcombe(*counts(first, second), confidence)
+    """Newcombe's interval of a difference of two rates; of one that is known, Wilson's of the other, moved."""
+    return difference(first[0], _ends(first, confidence), second[0], _ends(second, confidence))
+
+
+def _ends(rate: Rate, confidence: float) -> Interval:
+    share, n = rate
+    return wilson(round(share * n), n, confidence) if n else (share, share)
+
+
+def gap_at_grid(first: Rate, second: Rate) -> tuple[float, ...]:
+    """The confidence distribution at GRID of a difference of which at most one rate is a sample: the ends of Wilson's
+    one-sided intervals of that one, moved by the other."""
+
+    def end(rate: Rate, probability: float) -> float:
+        share, n = rate
+        if not n or probability == 0.5:
+            return share
+        ends = wilson(round(share * n), n, abs(1 - 2 * probability))
+        return ends[0] if probability < 0.5 else ends[1]
+
+    return tuple(end(first, probability) - end(second, 1 - probability) for probability in GRID)
 
 
 def losses_apart(run: Run) -> float:
@@ -189,8 +211,9 @@ class Signs:
         return GOOD if every and 2 * self.good > self.seeds else UNDETERMINED
 
 
-def diagnose(runs: Sequence[Run], probe: Probe | None, classes: int, allowed: Tolerances) -> Signs:
-    """The states of the four faults in their order, from all runs. probe: None where labels cannot be probed."""
+def diagnose(runs: Sequence[Run], probe: Probe | None, allowed: Tolerances, classes: int = 0, whole: int = 0) -> Signs:
+    """The states of the four faults in their order, from all runs. probe: None where labels cannot be probed. classes,
+    whole: how many classes and training rows there are, 0 if unknown."""
     sound = [run for run in runs if not has_diverged(run)]
     at_once = sum(blew_up_at_once(run, classes) for run in runs if has_diverged(run))
     states = dict.fromkeys(WORDS, State.OPEN) | {"diverged": diverged_state(len(runs) - len(sound), len(runs))}
@@ -199,7 +222,7 @@ def diagnose(runs: Sequence[Run], probe: Probe | None, classes: int, allowed: To
     apart = tuple(losses_apart(run) for run in sound) if not all(len(run.train_correct) for run in runs) else ()
     units = (probe.train_units, probe.validation_units) if probe else (None, None)
     if sound and not apart:
-        train = pooled([train_rate(run) for run in sound], units[0])
+        train = pooled([train_rate(run) for run in sound], units[0], whole)
         validation = pooled([validation_rate(run) for run in sound], units[1])
         states["overfitting"] = overfit(gap(train, validation, allowed.confidence), risen, allowed)
     elif len(apart) > 1:
@@ -210,7 +233,7 @@ def diagnose(runs: Sequence[Run], probe: Probe | None, classes: int, allowed: To
     if probe is not None and fit:
         share, n = probe.noise
         states["label noise"] = state(wilson(round(share * n), n, allowed.confidence), allowed.noise)
-    good = sum(_is_good(run, probe, allowed) for run in sound) if states["label noise"] == State.EXCLUDED else 0
+    good = sum(_is_good(run, probe, allowed, whole) for run in sound) if states["label noise"] == State.EXCLUDED else 0
     return Signs(len(runs), len(runs) - len(sound), at_once, train, validation, apart, risen, fit, good, states)
 
 
@@ -222,7 +245,7 @@ def _outdone(probe: Probe, validation: Rate | None, allowed: Tolerances) -> bool
     return state(gap(validation, probe.held, allowed.confidence), allowed.margin) == State.FOUND
 
 
-def _is_good(run: Run, probe: Probe | None, allowed: Tolerances) -> bool:
+def _is_good(run: Run, probe: Probe | None, allowed: Tolerances, whole: int) -> bool:
     """Whether underfitting and overfitting are excluded for one seed that did not diverge."""
     if probe is None or not len(run.train_correct):
         return False

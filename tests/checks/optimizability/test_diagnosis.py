@@ -13,9 +13,9 @@ from auditor.checks.optimizability.diagnosis import Diagnosis
 from auditor.evidence import Counts, CountsPair, Evidence, Measurement
 from auditor.judge.intervals import interval
 from auditor.judge.minimum import obstacle
-from auditor.methods.training.diagnosis import State, blew_up_at_once, has_diverged, rise
+from auditor.methods.training.diagnosis import State, blew_up_at_once, gap, has_diverged, rise
 from auditor.methods.training.record import Run
-from auditor.statistics import newcombe
+from auditor.statistics import newcombe, wilson
 
 ROWS = 400
 
@@ -33,7 +33,7 @@ def probed(right: float = 0.93, doubted: float = 0.005, held: float = 0.92, **mo
     given: dict[str, Any] = {
         "doubted": row < doubted * ROWS, "right": row >= ROWS - right * ROWS, "held": row < held * ROWS,
         "labels": ("cat",) * ROWS, "guesses": ("dog",) * ROWS, "examples": tuple(map(str, row)), "groups": (),
-        "held_groups": (), "small": (), "classes": 2, "blind": False,
+        "held_groups": (), "small": (), "classes": 2, "blind": False, "whole": 900,
     }  # fmt: skip
     return Probed(**(given | more))
 
@@ -149,14 +149,30 @@ def test_groups_are_the_units_where_there_are_any() -> None:
     assert found(evidence, "label_noise_share").unit_of_resampling == "group"
 
 
+def test_a_training_accuracy_of_all_rows_is_known() -> None:
+    """Then only the validation data are a sample: 40 rows of 40 say no less of themselves than 400 of 400."""
+    few = fitted(1.0, 0.72, train_rows=40, train_correct=np.array([4, 20, 40]))
+    each = [found(measured(*[few] * 5, probe=probed(whole=whole)), "overfit_gap") for whole in (40, 900)]
+    (low, high), wide = (interval(one, 0.95) for one in each)
+    assert (
+        each[0].value == pytest.approx(0.28)
+        and each[0].n == ROWS
+        and obstacle(each[0], 0.95) == ""
+        and each[0].method == "wilson"
+    )
+    below, above = wilson(288, ROWS, 0.95)
+    assert (low, high) == pytest.approx((1 - above, 1 - below)) and wide[0] < low < high
+    assert gap((0.9, 0), (0.72, ROWS), 0.95) == pytest.approx(tuple(0.9 - end for end in wilson(288, ROWS, 0.95)[::-1]))
+
+
 def test_a_regression_has_a_gap_of_losses_and_no_labels_to_doubt() -> None:
     none = {f"{side}_correct": np.zeros(0, int) for side in ("train", "validation")}
     runs = [run(validation=[2.0, 1.0, 0.8 + at / 100], train=[2.0, 0.5, 0.1], **none) for at in range(5)]
     evidence = measured(*runs)
     assert set(evidence.inapplicable) == {"label_noise_share", "underfit_gap", "good_fit"}
-    gap = found(evidence, "overfit_gap")
-    assert gap.value == pytest.approx(np.mean([(0.7 + at / 100) / 2 for at in range(5)]))
-    assert gap.unit_of_resampling == "seed" and word(evidence) == "overfitting"
+    apart = found(evidence, "overfit_gap")
+    assert apart.value == pytest.approx(np.mean([(0.7 + at / 100) / 2 for at in range(5)]))
+    assert apart.unit_of_resampling == "seed" and word(evidence) == "overfitting"
     still = [run(validation=[2.0, 1.0, 0.2 + at / 1000], train=[2.0, 0.5, 0.2], **none) for at in range(5)]
     assert word(measured(*still)) == "undetermined", "nothing speaks of its labels"
 
@@ -164,7 +180,7 @@ def test_a_regression_has_a_gap_of_losses_and_no_labels_to_doubt() -> None:
 def test_too_few_examples_a_class_leave_labels_and_fit_unsaid() -> None:
     nothing = probed(doubted=0, right=0, held=0)
     none = np.zeros(0, bool)
-    empty = Probed(none, none, none, (), (), (), (), (), ("rare",), 2, True)
+    empty = Probed(none, none, none, (), (), (), (), (), ("rare",), 2, True, 900)
     evidence = measured(*[fitted()] * 5, probe=empty)
     assert set(evidence.inapplicable) == {"label_noise_share", "underfit_gap", "good_fit"}
     assert len(evidence.notes) == 2 and "rare" in evidence.notes[1] and nothing.notes() == ()
