@@ -2,8 +2,8 @@
 
     python specs/assets/make_sentiment.py [FOLDER]
 
-minilm/ is all-MiniLM-L6-v2 as its package ships it. train.jsonl and eval.jsonl hold sentences of film reviews, half of
-them of fresh and half of rotten films, drawn with a seed; no film is in both, and `film` is the unit of resampling.
+minilm/ is all-MiniLM-L6-v2 as its package ships it. train.jsonl, eval.jsonl and test.jsonl hold sentences of film reviews, half of
+them of fresh and half of rotten films, drawn with a seed; no film is in two, and `film` is the unit of resampling.
 """
 
 import bz2
@@ -16,13 +16,15 @@ from pathlib import Path
 import numpy as np
 from make_photographs import located
 
-ROWS = {"train": 1600, "eval": 400}
+ROWS = {"train": 1600, "eval": 400, "test": 400}
+MOST = {"test": 2}
+"""At most so many sentences of a film and verdict: what is judged by films needs many of them."""
 MODEL = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt")
 MODEL += ("special_tokens_map.json",)
 
 
 def main(folder: Path) -> None:
-    """Write minilm/, train.jsonl and eval.jsonl into the folder."""
+    """Write minilm/ and the three files into the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "minilm").mkdir(exist_ok=True)
     for name in MODEL:
@@ -33,8 +35,9 @@ def main(folder: Path) -> None:
     for part, rows in ROWS.items():
         found: dict[str, list[dict[str, str]]] = {"fresh": [], "rotten": []}
         while min(map(len, found.values())) < rows // 2:
-            for row in by_film[order.pop()]:
-                found[row["label"]].append(row)
+            film = by_film[order.pop()]
+            for label in found:
+                found[label] += [row for row in film if row["label"] == label][: MOST.get(part)]
         kept = [row for label in found for row in found[label][: rows // 2]]
         shuffled = [kept[place] for place in drawn.permutation(len(kept))]
         (folder / f"{part}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in shuffled))
