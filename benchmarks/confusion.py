@@ -128,10 +128,10 @@ minima had first learned two shuffles of the labels by heart, and have the train
 little less; their loss on other data is higher. They are told by the rise of the loss in directions scaled by each
 filter's norm (optimizability.landscape.flatness), which stays the same when ReLU layers are scaled against each
 other. That is in units of the loss: of 24 healthy fits one, of another table, measured 0.02 against the bound of
-0.025, so other data may need another bound, or a comparison. The largest eigenvalue does not: on seeds 100 to 103 it
-was 13 to 26 for minima after one shuffle, 6 to 16 for flat ones, and 40 to 127 for the same flat ones with one layer
-of each block scaled by ten and the next by a tenth. No preset bounds it: compare it between models of one
-architecture.
+0.025, so other data may need another bound, or a comparison. The largest eigenvalue changes when layers are scaled
+so: on seeds 100 to 103 it was 13 to 26 for minima after one shuffle, 6 to 16 for flat ones, and 40 to 127 for the
+same flat ones with one layer of each block scaled by ten and the next by a tenth. No preset bounds it: compare it
+between models of one architecture.
 
 {audits} audits, {spent:.0f} CPU seconds, one thread, on a machine of {cores} cores.
 """
