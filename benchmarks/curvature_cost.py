@@ -176,7 +176,10 @@ def loosest(name: str, module: nn.Module, inputs: Tensor, labels: Tensor, most: 
     """The first tolerance whose pairs hold, or the last that was tried."""
     for tolerance in LOOSE[name]:
         found = timed(lambda: OTHERS[name](module, inputs, labels, tolerance, most), module, inputs, labels)  # noqa: B023
-        print(f"    {name} at {tolerance:g}: {found.products} products, {found.seconds:.1f} s, {found.worst:.1e}")
+        print(
+            f"    {name} at {tolerance:g}: {found.products} products, {found.seconds:.1f} s, {found.worst:.1e}",
+            flush=True,
+        )
         if found.worst <= WITHIN or found.products >= 0.8 * most:
             break
     return found
