@@ -2,8 +2,9 @@
 
     python specs/assets/make_sentiment.py [FOLDER]
 
-minilm/ is all-MiniLM-L6-v2 as its package ships it. train.jsonl, eval.jsonl and test.jsonl hold sentences of film reviews, half of
-them of fresh and half of rotten films, drawn with a seed; no film is in two, and `film` is the unit of resampling.
+minilm/ is all-MiniLM-L6-v2 as its package ships it. train.jsonl, eval.jsonl and test.jsonl hold sentences of film
+reviews, half of them of fresh and half of rotten films, drawn with a seed; no film is in two of them, and `film` is the
+unit of resampling.
 """
 
 import bz2
