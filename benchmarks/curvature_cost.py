@@ -175,7 +175,7 @@ def timed(run: Callable[[], Pairs], module: nn.Module, inputs: Tensor, labels: T
 def loosest(name: str, module: nn.Module, inputs: Tensor, labels: Tensor, most: int) -> Cost:
     """The first tolerance whose pairs hold, or the last that was tried."""
     for tolerance in LOOSE[name]:
-        found = timed(lambda: OTHERS[name](module, inputs, labels, tolerance, most), module, inputs, labels)  # noqa: B023
+        found = timed(lambda: OTHERS[name](module, inputs, labels, tolerance, most), module, inputs, labels)  # noqa: B023  # called at once
         print(
             f"    {name} at {tolerance:g}: {found.products} products, {found.seconds:.1f} s, {found.worst:.1e}",
             flush=True,
@@ -227,7 +227,7 @@ def rows(name: str, batches: int, tools: list[str]) -> Iterator[dict[str, Cost]]
     print(f"{name}: product / (forward + backward) {ratio(module, *part):.2f}; peak {used:.0f} of {allowed:.0f} MiB")
     for seed in range(1, batches + 1):
         inputs, labels = pictures(seed)
-        mine = timed(lambda: engine(module, inputs, labels), module, inputs, labels)  # noqa: B023
+        mine = timed(lambda: engine(module, inputs, labels), module, inputs, labels)  # noqa: B023  # called at once
         print(f"  batch {seed}: engine {mine.products} products, {mine.seconds:.1f} s, {mine.worst:.1e}", flush=True)
         most = ENOUGH * mine.products
         others = {each: loosest(each, module, inputs, labels, most) for each in tools}

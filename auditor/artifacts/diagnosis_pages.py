@@ -89,10 +89,14 @@ def _curves(trajectory: Trajectory) -> tuple[Lines, ...]:
     reading = "In evaluation mode. Both stay high: underfitting. They part, or the upper one turns up: overfitting. "
     reading += "Wrong labels do not show here."
     curves = [seed_curves("Loss over the fine-tune", "loss", losses, reading)]
-    shares = {"validation data": [(run.record_steps, run.accuracy("validation")) for run in runs],
-              "training data": [(run.record_steps, run.accuracy("train")) for run in runs]}  # fmt: skip
-    if all(values is not None for histories in shares.values() for _, values in histories):
-        curves.append(seed_curves("Accuracy over the fine-tune", "accuracy", shares, "In evaluation mode."))  # type: ignore[arg-type]
+    shares = {
+        "validation data": [
+            (run.record_steps, seen) for run in runs if (seen := run.accuracy("validation")) is not None
+        ],
+        "training data": [(run.record_steps, y) for run in runs if (y := run.accuracy("train")) is not None],
+    }
+    if all(len(histories) == len(runs) for histories in shares.values()):
+        curves.append(seed_curves("Accuracy over the fine-tune", "accuracy", shares, "In evaluation mode."))
     return tuple(curves)
 
 
