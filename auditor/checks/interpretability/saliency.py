@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from auditor.artifacts.drawn_maps import Wording, drawn
 from auditor.artifacts.targets import TargetName, refusal
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Evidence, Metric
@@ -14,6 +13,7 @@ from auditor.subject import Subject
 
 if TYPE_CHECKING:
     from auditor.artifacts.attributions import Attributions
+    from auditor.artifacts.drawn_maps import Wording
 
 DRAWS = 16
 """SmoothGrad's own default."""
@@ -76,6 +76,8 @@ class Saliency(Check):
 
     def measure(self, *, maps: "Attributions") -> Evidence:
         """How many maps are empty, how concentrated the others are, and the first of them."""
+        from auditor.artifacts.drawn_maps import drawn
+
         found = [self.share("all_zero_share", maps.empty(), maps.explained.groups)]
         values, groups = maps.concentrations()
         if values:
@@ -89,8 +91,10 @@ class Saliency(Check):
         )
 
 
-def _words(smooth: int) -> Wording:
+def _words(smooth: int) -> "Wording":
     """What the figure says of plain or of smoothed maps."""
+    from auditor.artifacts.drawn_maps import Wording
+
     value = f"mean absolute gradient over {smooth} noisy copies" if smooth else "mean absolute gradient"
     return Wording(
         title="What the score reacts to", label="SmoothGrad" if smooth else "saliency", value=value,

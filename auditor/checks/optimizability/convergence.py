@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from auditor.artifacts.curves import seed_curves, seed_table, waiting
-from auditor.artifacts.trajectory import Trajectory, missing, trajectories_of
 from auditor.blocks import AnyBlock
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Counts, Evidence, Metric
@@ -14,6 +12,7 @@ from auditor.needs import Need
 from auditor.subject import Subject
 
 if TYPE_CHECKING:
+    from auditor.artifacts.trajectory import Trajectory
     from auditor.methods.training.record import Run
 
 SIDES = ("train", "validation")
@@ -94,13 +93,17 @@ class Convergence(Check):
 
     def applies(self, subject: Subject) -> str | None:
         """Skipped without recorded losses."""
+        from auditor.artifacts.trajectory import missing
+
         return missing(subject.history, ("losses", "validation"))
 
     def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
         """The records of all seeds."""
+        from auditor.artifacts.trajectory import trajectories_of
+
         return {"trajectory": trajectories_of(subject)}
 
-    def measure(self, *args: Any, trajectory: Trajectory, **artifacts: Any) -> Evidence:
+    def measure(self, *args: Any, trajectory: "Trajectory", **artifacts: Any) -> Evidence:
         """Readings of each seed, averaged; one that is only a bound makes the mean a bound."""
         from auditor.methods.training.curves import readings
 
@@ -118,6 +121,7 @@ class Convergence(Check):
         return Evidence(measurements=tuple(measured), blocks=self._blocks(runs), notes=notes)
 
     def _blocks(self, runs: "Sequence[Run]") -> tuple[AnyBlock, ...]:
+        from auditor.artifacts.curves import seed_curves, seed_table, waiting
         from auditor.methods.training.curves import eval_curve
 
         losses = {SAID[side]: [(run.record_steps, eval_curve(run, side)) for run in runs] for side in SIDES}

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from auditor.artifacts.curves import gradient_layers, seed_curves
-from auditor.artifacts.trajectory import Trajectory, missing, trajectories_of
 from auditor.blocks import AnyBlock
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Evidence, Measurement, Metric, Quantiles
@@ -12,6 +10,7 @@ from auditor.needs import Need
 from auditor.subject import Subject
 
 if TYPE_CHECKING:
+    from auditor.artifacts.trajectory import Trajectory
     from auditor.methods.training.record import Run
 
 NO_LAYERS = "a run has no record of a trained tensor of two dimensions"
@@ -88,14 +87,19 @@ class GradientNorm(Check):
 
     def applies(self, subject: Subject) -> str | None:
         """Skipped without recorded gradients."""
+        from auditor.artifacts.trajectory import missing
+
         return missing(subject.history, ("gradients",))
 
     def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
         """The records of all seeds."""
+        from auditor.artifacts.trajectory import trajectories_of
+
         return {"trajectory": trajectories_of(subject)}
 
-    def measure(self, *args: Any, trajectory: Trajectory, seed: int = 0, **artifacts: Any) -> Evidence:
+    def measure(self, *args: Any, trajectory: "Trajectory", seed: int = 0, **artifacts: Any) -> Evidence:
         """Norms over the steps, and the layers that fall out of range; after a divergence all are lower bounds."""
+        from auditor.artifacts.curves import gradient_layers
         from auditor.methods.training.gradients import columns, layers_of
 
         runs = trajectory.runs
@@ -123,6 +127,8 @@ class GradientNorm(Check):
         return [drawn.model_copy(update={"method": "moving_blocks", "unit_of_resampling": "record"})]
 
     def _curve(self, runs: "tuple[Run, ...]") -> AnyBlock:
+        from auditor.artifacts.curves import seed_curves
+
         histories = {"whole model": [(run.steps(), run.gradient_norm) for run in runs]}
         reading = "Each point is the length of the gradient of one step; level or falling is healthy."
         return seed_curves("Gradient norm", "norm before clipping", histories, reading, log=True)

@@ -1,16 +1,17 @@
 """How fast did the weights move, and did any part move out of step with the rest?"""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from auditor.artifacts.rate_figures import rate_figures
-from auditor.artifacts.trajectory import Trajectory, missing, trajectories_of
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Evidence, Metric
 from auditor.needs import Need
 from auditor.subject import Subject
+
+if TYPE_CHECKING:
+    from auditor.artifacts.trajectory import Trajectory
 
 
 class ChangeRate(Check):
@@ -82,14 +83,19 @@ class ChangeRate(Check):
 
     def applies(self, subject: Subject) -> str | None:
         """Skipped without a history."""
+        from auditor.artifacts.trajectory import missing
+
         return missing(subject.history, ("changes",))
 
     def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
         """The trajectory of the model."""
+        from auditor.artifacts.trajectory import trajectories_of
+
         return {"trajectory": trajectories_of(subject)}
 
-    def measure(self, *args: Any, trajectory: Trajectory, **artifacts: Any) -> Evidence:
+    def measure(self, *args: Any, trajectory: "Trajectory", **artifacts: Any) -> Evidence:
         """Numbers of each history, averaged over the seeds."""
+        from auditor.artifacts.rate_figures import rate_figures
         from auditor.methods.training.rates import oddities, steady_part, summary, undecidable
 
         kept = [part for found in trajectory.changes if len((part := steady_part(found)).change) >= 2]
