@@ -22,6 +22,10 @@ NAMED = (
 )  # fmt: skip
 """The variables that a worker inherits when they are set; more only by name."""
 
+_KEPT = str(1 << 30)
+"""Bytes of freed memory that glibc keeps: handing each tensor's pages back and forth costs a training step a tenth of its
+time, a second derivative a fifth, and no memory at the peak (benchmarks/RESULTS.md). Other C libraries do not look."""
+
 _MARK = "AUDITOR_WORKER"
 _LAST_MOMENT = 1.0
 _CHUNK = 1 << 16
@@ -39,6 +43,7 @@ def environment(threads: int, more: Iterable[str] = (), outer: Mapping[str, str]
         "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads), "OPENBLAS_NUM_THREADS": str(threads),
         "PYTHONHASHSEED": "0", "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", "HF_HUB_OFFLINE": "1",
         "CUBLAS_WORKSPACE_CONFIG": ":4096:8", "TOKENIZERS_PARALLELISM": "false",
+        "MALLOC_MMAP_THRESHOLD_": _KEPT, "MALLOC_TRIM_THRESHOLD_": _KEPT,
     }  # fmt: skip
     return {**inner, **fixed}
 
