@@ -23,8 +23,8 @@ NAMED = (
 """The variables that a worker inherits when they are set; more only by name."""
 
 _KEPT = str(1 << 30)
-"""Bytes of freed memory that glibc keeps: handing each tensor's pages back and forth costs a training step a tenth of its
-time, a second derivative a fifth, and no memory at the peak (benchmarks/RESULTS.md). Other C libraries do not look."""
+"""Bytes of freed memory that glibc keeps: handing each tensor's pages back and forth costs a second derivative up to a
+sixth of its time, and saves no memory at the peak (benchmarks/RESULTS.md). Other C libraries do not look."""
 
 _MARK = "AUDITOR_WORKER"
 _LAST_MOMENT = 1.0
