@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from auditor.errors import NotApplicable
 from auditor.sources.data.batch import BatchLoader
@@ -12,6 +12,8 @@ from auditor.subject import Subject
 
 if TYPE_CHECKING:
     import torch
+
+    from auditor.sources.encode import Texts
 
 HIDDEN = 0.15
 HELD_BYTES = 512 * 2**20
@@ -115,18 +117,22 @@ class Costs:
             raise NotApplicable("the regression meets every number exactly, so no likelihood has a width")
         return squares / len(self.places)
 
+    @property
+    def _words(self) -> "Texts":
+        """The tokenizer of a language model's texts."""
+        return cast("Texts", self.loader.encoder)
+
     def _read(self, places: Sequence[int]) -> "dict[str, torch.Tensor]":
-        encoder = self.loader.encoder
         texts = [self.loader.dataset.fetch(self.loader.order[place]) for place in places]
-        cut = {"padding": True, "truncation": True, "max_length": encoder.max_length}  # type: ignore[attr-defined]
-        found = encoder.tokenizer(texts, return_tensors="pt", **cut)  # type: ignore[attr-defined]  # of texts
+        cut = {"padding": True, "truncation": True, "max_length": self._words.max_length}
+        found = self._words.tokenizer(texts, return_tensors="pt", **cut)
         return {name: tensor.to(self.model.device) for name, tensor in found.items()}
 
     def _allowed(self, inputs: "dict[str, torch.Tensor]") -> "torch.Tensor":
         import torch
 
         ids = inputs["input_ids"]
-        special = torch.tensor(self.loader.encoder.special_ids, dtype=ids.dtype, device=ids.device)  # type: ignore[attr-defined]
+        special = torch.tensor(self._words.special_ids, dtype=ids.dtype, device=ids.device)
         return inputs["attention_mask"].bool() & ~torch.isin(ids, special)
 
     def _scorable(self, place: int) -> bool:
@@ -148,6 +154,6 @@ class Costs:
             draw = torch.Generator().manual_seed((self.seed + place) % 2**63)
             own = objective.hiding(ids[row : row + 1, :length].cpu(), allowed[row : row + 1, :length], HIDDEN, draw)
             hidden[row, :length] = own[0].to(hidden.device)
-        masked = ids.masked_fill(hidden, self.loader.encoder.mask_id)  # type: ignore[attr-defined]  # of texts
+        masked = ids.masked_fill(hidden, self._words.mask_id)
         logits = self.model.token_logits({**inputs, "input_ids": masked})
         return objective.of_hidden_tokens(logits.float(), ids, hidden)

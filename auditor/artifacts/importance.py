@@ -203,7 +203,10 @@ class AblationNeed(Derived[Ablation]):
         importance, parameters = gathered.weighed.halves[0], sum(weights.sizes)
         count, done = max(1, round(self.share * parameters)), iter(range(1, 10**6))
         total = 2 * (1 + self.sets) + len(STEPS) * (1 + CURVE_SETS)
-        tell = lambda: progress(next(done), total)  # noqa: E731
+
+        def tell() -> None:
+            progress(next(done), total)
+
         chosen = most_important(importance, count)
         found = ablate(weights, losses, second, batch, chosen, self.sets, draw, tell)
         shares = sorted({max(1, round(step * count)) for step in STEPS if step * count <= parameters} - {count})

@@ -98,7 +98,10 @@ class StagesOf(Live[Stages]):
             return {name: torch.as_tensor(array) for name, array in run.weights(step).items()}
 
         rates = tuple(float(run.lr[step - 1]) for step in run.checkpoint_steps)
-        fresh = lambda: with_weights(self.ref, root, self.runtime.device, run.weights())  # noqa: E731
+
+        def fresh() -> LoadedModel:
+            return with_weights(self.ref, root, self.runtime.device, run.weights())
+
         return Stages(run.checkpoint_steps, rates, read, fresh)
 
     def _files(self, root: Path) -> Stages:

@@ -74,7 +74,9 @@ class WrittenFinetune(Recipe):
     from_: str = Field(alias="from", description="The model that is fine-tuned.")
     data: str = Field(description="The data set it is trained on.")
     validation: str = Field(description="The data set of the validation curve.")
-    head: Head | None = Field(None, description="A new head; left out, the head is kept.")  # type: ignore[assignment]
+    head: Head | None = Field(  # type: ignore[assignment]  # as written; the recipe's own is the number of classes
+        None, description="A new head; left out, the head is kept."
+    )
 
 
 class WrittenTask(Written):

@@ -109,7 +109,8 @@ def build(ref: ModelRef, root: Path) -> torch.nn.Module:
     if ref.parent.task == "encoder":
         module = with_head(module, ref.architecture, ref.recipe.head, ref.name)
         if ref.modality == "text":
-            module.config.pad_token_id = tokenizer_of(ref.parent, root).pad_token_id  # type: ignore[union-attr]
+            padding = tokenizer_of(ref.parent, root).pad_token_id
+            module.config.pad_token_id = padding  # type: ignore[union-attr]  # a transformers model
         return module
     renew_head(module, ref.parent.outputs, ref.recipe.head, ref.name)
     return module

@@ -26,7 +26,7 @@ def renew_head(module: "torch.nn.Module", old: int, new: int, name: str) -> tupl
     config = getattr(module, "config", None)
     if hasattr(config, "num_labels"):
         config.num_labels = module.num_labels = new  # type: ignore[union-attr,assignment]  # a transformers model
-        config.problem_type = "single_label_classification"  # type: ignore[union-attr]
+        config.problem_type = "single_label_classification"  # type: ignore[union-attr]  # as above
     elif isinstance(getattr(module, "num_classes", None), int):
         module.num_classes = new  # type: ignore[assignment]  # torchvision's own note of it
     return heads
