@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from auditor.artifacts.pictures import overlays_by
+from auditor.artifacts.regions import NO_REGIONS, Regions, regions_of
 from auditor.artifacts.targets import TargetName, refusal
 from auditor.blocks import Text
 from auditor.check import About, Check, Pillar
@@ -14,7 +16,6 @@ from auditor.subject import Subject
 
 if TYPE_CHECKING:
     from auditor.artifacts.attributions import Attributions
-    from auditor.artifacts.regions import Regions
 
 
 class GradCam(Check):
@@ -79,7 +80,6 @@ class GradCam(Check):
     def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
         """The maps of each layer (`maps`, `maps_1`, ...), and where the objects are, if the data say it."""
         from auditor.artifacts.explanations import maps_of
-        from auditor.artifacts.regions import regions_of
 
         layers = (self.layer,) if isinstance(self.layer, str) else self.layer
         options = {"weights": self.weights, "relu": self.relu}
@@ -90,11 +90,8 @@ class GradCam(Check):
         regions = regions_of(subject, self.rows)
         return {**found, "regions": regions} if regions else found
 
-    def measure(self, *, maps: "Attributions", regions: "Regions | None" = None, **further: "Attributions") -> Evidence:
+    def measure(self, *, maps: "Attributions", regions: Regions | None = None, **further: "Attributions") -> Evidence:
         """Each layer's empty maps, their concentration and where they point, and the first of them over pictures."""
-        from auditor.artifacts.pictures import overlays_by
-        from auditor.artifacts.regions import NO_REGIONS
-
         found, samples, said = [], {}, []
         every = {each.layer: each for each in (maps, *further.values())}
         for layer, each in every.items():
@@ -115,7 +112,7 @@ class GradCam(Check):
             notes=tuple(dict.fromkeys(note for each in every.values() for note in each.notes())),
         )
 
-    def _of_layer(self, maps: "Attributions", regions: "Regions | None", of: str) -> list[Measurement]:
+    def _of_layer(self, maps: "Attributions", regions: Regions | None, of: str) -> list[Measurement]:
         """Empty maps, the concentration of the others, and how often they point into a region where there is one."""
         from auditor.methods.attribution.pointing import hits
 

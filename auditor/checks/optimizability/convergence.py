@@ -1,15 +1,15 @@
 """How far and how fast does the loss fall, and how surely over seeds?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
+from auditor.artifacts.watched import OfHistory
 from auditor.blocks import AnyBlock
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Counts, Evidence, Metric
-from auditor.needs import Need
-from auditor.subject import Subject
+from auditor.subject import Holding
 
 if TYPE_CHECKING:
     from auditor.artifacts.trajectory import Trajectory
@@ -32,13 +32,14 @@ def _pair(name: str, unit: str, doc: str, what_to_try: str) -> tuple[Metric, Met
     return first, second
 
 
-class Convergence(Check):
+class Convergence(OfHistory, Check):
     """How far and how fast the loss falls when the model is fine-tuned, over seeds.
 
     Figure: loss curves over the seeds, with a band.
     """
 
     pillar: ClassVar[Pillar] = "optimizability"
+    holding: ClassVar[tuple[Holding, ...]] = ("losses", "validation")
     about: ClassVar[About] = About(
         title="Convergence of the fine-tune",
         question="How far and how fast does the loss fall, and does it do so whatever the seed?",
@@ -90,18 +91,6 @@ class Convergence(Check):
     )  # fmt: skip
 
     target: float | None = Field(None, gt=0, description="Loss to reach, in nats; without it no time to target.")
-
-    def applies(self, subject: Subject) -> str | None:
-        """Skipped without recorded losses."""
-        from auditor.artifacts.trajectory import missing
-
-        return missing(subject.history, ("losses", "validation"))
-
-    def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
-        """The records of all seeds."""
-        from auditor.artifacts.trajectory import trajectories_of
-
-        return {"trajectory": trajectories_of(subject)}
 
     def measure(self, *args: Any, trajectory: "Trajectory", **artifacts: Any) -> Evidence:
         """Readings of each seed, averaged; one that is only a bound makes the mean a bound."""

@@ -1,13 +1,12 @@
 """Do gradients stay in a healthy range, in time and over the layers?"""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from auditor.artifacts.watched import OfHistory
 from auditor.blocks import AnyBlock
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Evidence, Measurement, Metric, Quantiles
-from auditor.needs import Need
-from auditor.subject import Subject
+from auditor.subject import Holding
 
 if TYPE_CHECKING:
     from auditor.artifacts.trajectory import Trajectory
@@ -20,13 +19,14 @@ UNDETERMINED = {
 }  # fmt: skip
 
 
-class GradientNorm(Check):
+class GradientNorm(OfHistory, Check):
     """Whether gradients stay in a healthy range over the steps and over the layers.
 
     Figure: the gradient norm against the step, and by layer.
     """
 
     pillar: ClassVar[Pillar] = "optimizability"
+    holding: ClassVar[tuple[Holding, ...]] = ("gradients",)
     version: ClassVar[int] = 3
     about: ClassVar[About] = About(
         title="Gradient norm",
@@ -84,18 +84,6 @@ class GradientNorm(Check):
             doc="Gradient noise scale tr(S) / |G|^2: the batch size at which noise and signal are equal.",
         ),
     )  # fmt: skip
-
-    def applies(self, subject: Subject) -> str | None:
-        """Skipped without recorded gradients."""
-        from auditor.artifacts.trajectory import missing
-
-        return missing(subject.history, ("gradients",))
-
-    def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
-        """The records of all seeds."""
-        from auditor.artifacts.trajectory import trajectories_of
-
-        return {"trajectory": trajectories_of(subject)}
 
     def measure(self, *args: Any, trajectory: "Trajectory", seed: int = 0, **artifacts: Any) -> Evidence:
         """Norms over the steps, and the layers that fall out of range; after a divergence all are lower bounds."""

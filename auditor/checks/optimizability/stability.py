@@ -1,17 +1,16 @@
 """Is the end of the fine-tune calm, from record to record and from seed to seed?"""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
 from auditor.artifacts.curves import accuracy_windows
-from auditor.artifacts.trajectory import Trajectory, missing, trajectories_of
+from auditor.artifacts.trajectory import Trajectory
+from auditor.artifacts.watched import OfHistory
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Evidence, Measurement, Metric, Quantiles
-from auditor.needs import Need
 from auditor.statistics import moments, spread
-from auditor.subject import Subject
+from auditor.subject import Holding
 
 if TYPE_CHECKING:
     from auditor.methods.training.record import Run, Side
@@ -20,13 +19,14 @@ SAID: "dict[Side, str]" = {"train": "training data", "validation": "validation d
 CALMER = "Lower the learning rate towards the end (a schedule), or take larger batches."
 
 
-class Stability(Check):
+class Stability(OfHistory, Check):
     """Whether the end of the fine-tune is calm, from record to record and from seed to seed.
 
     Figure: the standard deviation of the accuracy in a moving window.
     """
 
     pillar: ClassVar[Pillar] = "optimizability"
+    holding: ClassVar[tuple[Holding, ...]] = ("losses", "validation")
     about: ClassVar[About] = About(
         title="Stability of the fine-tune",
         question="Does the accuracy settle, or does it depend on the step and the seed at which training stops?",
@@ -76,14 +76,6 @@ class Stability(Check):
 
     window: float = Field(0.5, gt=0, le=1, description="The share of the records, the last ones, that must be calm.")
     height: float = Field(0.1, gt=0, description="A spike is that much of the first loss above the records before.")
-
-    def applies(self, subject: Subject) -> str | None:
-        """Skipped without recorded losses."""
-        return missing(subject.history, ("losses", "validation"))
-
-    def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
-        """The records of all seeds."""
-        return {"trajectory": trajectories_of(subject)}
 
     def measure(self, *args: Any, trajectory: Trajectory, **artifacts: Any) -> Evidence:
         """The variation within each run and over the runs; after a divergence all are lower bounds."""

@@ -1,18 +1,18 @@
 """How good the model is on this data, class by class."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from pydantic import Field
 
+from auditor.artifacts.classes import confusion, recalls
+from auditor.artifacts.predictions import Predictions, predictions_of
+from auditor.artifacts.residuals import residuals, spread
 from auditor.blocks import AnyBlock
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Evidence, IntervalMethod, Measurement, Metric, Unit
 from auditor.needs import Need
 from auditor.subject import Subject
-
-if TYPE_CHECKING:
-    from auditor.artifacts.predictions import Predictions
 
 Scored = tuple[list[Measurement], tuple[AnyBlock, ...], list[str], dict[str, Any]]
 
@@ -86,11 +86,9 @@ class Performance(Check):
 
     def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
         """The predictions."""
-        from auditor.artifacts.predictions import predictions_of
-
         return {"predictions": predictions_of(subject, self.rows)}
 
-    def measure(self, *, predictions: "Predictions", seed: int) -> Evidence:
+    def measure(self, *, predictions: Predictions, seed: int) -> Evidence:
         """Scores with intervals, the confusion matrix and the recall of each class; or errors and residuals."""
         numbers = predictions.targets
         scored = self._classes(predictions, seed) if numbers is None else self._numbers(predictions, numbers, seed)
@@ -100,8 +98,7 @@ class Performance(Check):
             examples=predictions.examples, notes=(*notes, *predictions.notes()),
         )  # fmt: skip
 
-    def _classes(self, given: "Predictions", seed: int) -> Scored:
-        from auditor.artifacts.classes import confusion, recalls
+    def _classes(self, given: Predictions, seed: int) -> Scored:
         from auditor.methods.classification import Scores, log_softmax_at, ranks_of_label
 
         logits, labels, groups = given.logits, given.labels, given.groups
@@ -121,8 +118,7 @@ class Performance(Check):
         blocks = (confusion(scores, given.classes), recalls(found))
         return [*found, *drawn], blocks, notes, {"accuracy": hits.astype(float), "log_loss": loss}
 
-    def _numbers(self, given: "Predictions", targets: Any, seed: int) -> Scored:
-        from auditor.artifacts.residuals import residuals, spread
+    def _numbers(self, given: Predictions, targets: Any, seed: int) -> Scored:
         from auditor.methods.regression import Fit
 
         fit = Fit(given.logits[:, 0].astype(float), targets)

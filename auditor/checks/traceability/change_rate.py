@@ -1,20 +1,18 @@
 """How fast did the weights move, and did any part move out of step with the rest?"""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from auditor.artifacts.watched import OfHistory
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Evidence, Metric
-from auditor.needs import Need
-from auditor.subject import Subject
 
 if TYPE_CHECKING:
     from auditor.artifacts.trajectory import Trajectory
 
 
-class ChangeRate(Check):
+class ChangeRate(OfHistory, Check):
     """How fast the weights moved from record to record, and whether a layer moved out of step.
 
     Figure: change rates by layer and step, and quantile bands.
@@ -80,18 +78,6 @@ class ChangeRate(Check):
     )  # fmt: skip
 
     kind: Literal["l2", "l1", "elementwise"] = Field("l2", description="How a change is measured.")
-
-    def applies(self, subject: Subject) -> str | None:
-        """Skipped without a history."""
-        from auditor.artifacts.trajectory import missing
-
-        return missing(subject.history, ("changes",))
-
-    def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
-        """The trajectory of the model."""
-        from auditor.artifacts.trajectory import trajectories_of
-
-        return {"trajectory": trajectories_of(subject)}
 
     def measure(self, *args: Any, trajectory: "Trajectory", **artifacts: Any) -> Evidence:
         """Numbers of each history, averaged over the seeds."""

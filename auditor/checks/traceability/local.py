@@ -1,22 +1,21 @@
 """What single layers did while the model was trained: frozen, jumped, exploded."""
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
 from auditor.artifacts.local_figures import panels_of, small_multiples, stood_out
-from auditor.artifacts.trajectory import Trajectory, missing, trajectories_of
+from auditor.artifacts.trajectory import Trajectory
+from auditor.artifacts.watched import OfHistory
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Evidence, Metric
-from auditor.needs import Need
-from auditor.subject import Subject
 
 if TYPE_CHECKING:
     from auditor.methods.training.local import Local
 
 
-class LocalChanges(Check):
+class LocalChanges(OfHistory, Check):
     """Did every layer learn, and did any change in a way that training does not explain?
 
     Figure: the rates of the layers as small multiples, and a table of those that stand out.
@@ -83,14 +82,6 @@ class LocalChanges(Check):
     layers: tuple[str, ...] = Field((), description="Globs over tensor names; default: all. One panel each is drawn.")
     frozen: tuple[str, ...] = Field((), description="Globs over the names of tensors that are meant to stand still.")
     resumed: tuple[int, ...] = Field((), description="Steps after which the run was taken up again.")
-
-    def applies(self, subject: Subject) -> str | None:
-        """Skipped without a history."""
-        return missing(subject.history, ("changes",))
-
-    def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
-        """The trajectory of the model."""
-        return {"trajectory": trajectories_of(subject)}
 
     def measure(self, *, trajectory: Trajectory) -> Evidence:
         """Numbers of each history, averaged over the seeds; the figures are those of the first."""
