@@ -147,6 +147,7 @@ class ModelRef(Digested):
     """A model, described: files with digests, head, preprocessing, and what had to be assumed.
 
     `entry` is the resolved spec entry. `preprocess` is the declarative list of input steps that sources/ applies.
+    parameters: as files tell before anything is built; 0 where none does; a fine-tune's are its parent's.
     For a fine-tune (source "finetune"): `parent`, `recipe`, `train` and `validation` are set. tasks: all that
     are trained at once, where there are several; the first is the model's own, which all else here describes.
     digest: over the files' sha256, the source, the entry, the preprocessing and, for a fine-tune, parent, recipe, data.

@@ -14,6 +14,7 @@ from auditor.subject import DataRef, History, ModelRef, Recipe, TaskRef
 MAX_LABELS = 24
 MAX_FILES = 3
 SHORT = 52
+UNCOUNTED = "not counted: no file holds them"
 INLINE = ("Seeds", "Versions")  # short and many: set one after the other
 Facts = tuple[tuple[str, str], ...]
 Groups = tuple[tuple[str, Facts], ...]
@@ -24,7 +25,6 @@ class Card:
     """One model or data set: facts in words, digests in mono, labels with their rows."""
 
     name: str
-    headline: str
     facts: Facts
     digests: Facts
     assumptions: tuple[str, ...] = ()
@@ -66,17 +66,25 @@ def model_card(model: ModelRef) -> Card:
     """The card of a model."""
     facts = [
         ("Architecture", model.architecture),
-        ("Parameters", formatting.count(model.parameters)),
+        ("Parameters", f"{formatting.count(model.parameters)}{_renewed(model)}" if model.parameters else UNCOUNTED),
         ("Task", f"{model.task.replace('_', ' ')} on {model.modality}, {messages.plural(model.outputs, 'output')}"),
         ("Source", model.source),
         ("Trust", messages.TRUST[model.trust]),
         ("Preprocessing", inputs.preprocessing(model.preprocess)),
         *_lineage(model),
     ]
-    return Card(
-        model.name, f"{model.architecture}, {formatting.magnitude(model.parameters)} parameters",
-        _filled(facts), _digests(model), assumptions=model.assumptions,
-    )  # fmt: skip
+    return Card(model.name, _filled(facts), _digests(model), assumptions=model.assumptions)
+
+
+def headline(model: ModelRef) -> str:
+    """The architecture and its size, as far as files tell it: they are read before any model is built."""
+    if not model.parameters:
+        return model.architecture
+    return f"{model.architecture}, {formatting.magnitude(model.parameters)} parameters{_renewed(model)}"
+
+
+def _renewed(model: ModelRef) -> str:
+    return " before its head was replaced" if model.recipe and model.recipe.head else ""
 
 
 def _lineage(model: ModelRef) -> list[tuple[str, str]]:
@@ -144,7 +152,7 @@ def data_card(data: DataRef) -> Card:
         ("Options", inputs.options(data.entry)),
     ]
     return Card(
-        data.name, f"{formatting.count(data.used)} rows, {data.modality}", _filled(facts), _digests(data),
+        data.name, _filled(facts), _digests(data),
         labels=tuple(table[:MAX_LABELS]), labels_more=max(0, len(table) - MAX_LABELS),
     )  # fmt: skip
 

@@ -154,3 +154,12 @@ def test_the_glossary_is_in_order_and_explains_the_signs_of_the_tables() -> None
     words = [word for word, _ in messages.GLOSSARY]
     assert words == sorted(words, key=str.casefold) and len(set(words)) == len(words)
     assert {"n", "p", "Margin", "Nats", "Exact", "SPEC", "Warn"} <= set(words)
+
+
+def test_a_size_that_no_file_tells_is_not_zero_and_a_replaced_head_is_said() -> None:
+    models = cases.report().models
+    bare = models["pretrained"].model_copy(update={"parameters": 0, "architecture": "small:build"})
+    assert cards.headline(bare) == "small:build"
+    assert dict(cards.model_card(bare).facts)["Parameters"] == "not counted: no file holds them"
+    tuned = f"resnet18, 11.2{formatting.THIN}M parameters before its head was replaced"
+    assert cards.headline(models["finetuned"]) == tuned
