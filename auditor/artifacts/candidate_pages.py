@@ -165,10 +165,7 @@ def _sentences(found: Candidates, standing: "Standing | None") -> Iterator[str]:
 
 def _undecided(found: Candidates, standing: "Standing", by: str) -> Iterator[str]:
     for name, gap in standing.equal.items():
-        more = gap.would_decide(standing.confidence)
-        what = "seeds" if gap.by_seed else f"{found.drawn}s"
-        decide = f"about {more:,} {what} would decide" if more else f"no realistic number of {what} would decide"
-        yield f"No difference in {by} can be shown between {standing.best} and {name}; {decide}."
+        yield f"No difference in {by} can be shown between {standing.best} and {name}; {_decide(found, standing, gap)}."
     price = {each.name: each.price for each in found.each}
     names = (standing.best, *standing.equal)
     cheap = min(names, key=lambda name: price[name].flops)
@@ -176,6 +173,15 @@ def _undecided(found: Candidates, standing: "Standing", by: str) -> Iterator[str
     if price[cheap].flops > 0 and dear > 1.05 * price[cheap].flops:
         times = dear / price[cheap].flops
         yield f"Of these, {cheap} is the cheapest to run: the dearest takes {times:.3g} times as much."
+
+
+def _decide(found: Candidates, standing: "Standing", gap: "TwoWay") -> str:
+    more = gap.would_decide(standing.confidence)
+    if more is None:
+        return f"no realistic number of {'seeds' if gap.by_seed else f'{found.drawn}s'} would decide"
+    counts = {"seeds": (gap.replicates, more[0]), f"{found.drawn}s": (gap.units, more[1])}
+    needed = [f"{count:,} {what}" for what, (now, count) in counts.items() if count > now]
+    return f"about {' and '.join(needed)} would decide"
 
 
 def _worse(names: Mapping[str, object]) -> str:

@@ -104,7 +104,8 @@ def apart(own: Scores, other: Scores, groups: Sequence[str], seed: int) -> list[
 @dataclass(frozen=True)
 class Standing:
     """What can be said of the best. best: the name with the highest mean score; beaten: those that it beats, equal:
-    those that it cannot be told from, each with the difference; lost: those that diverged; confidence: of each pair."""
+    those that it cannot be told from (with too few seeds or units it beats nobody), each with the difference; lost:
+    those that diverged; confidence: of each pair."""
 
     best: str
     beaten: Mapping[str, TwoWay]
@@ -127,7 +128,7 @@ def standing(tables: Mapping[str, Scores], groups: Sequence[str], confidence: fl
     each_at = 1 - (1 - confidence) / max(1, len(left) - 1)
     best = max(left, key=lambda name: float(left[name].table.mean()))
     gaps = {name: gap(left[best].table, each.table, groups) for name, each in left.items() if name != best}
-    beaten = {name: found for name, found in gaps.items() if found.interval(each_at)[0] > 0}
+    beaten = {name: found for name, found in gaps.items() if found.decides and found.interval(each_at)[0] > 0}
     equal = {name: found for name, found in gaps.items() if name not in beaten}
     return Standing(best, beaten, equal, lost, each_at)
 
@@ -139,13 +140,15 @@ def _finite(scores: Scores) -> bool:
 @dataclass(frozen=True)
 class Tolerance:
     """Decades of learning rate that do as well as the best: at least `inner`, at most `outer` (None where the grid
-    ends before the result is worse). inside, unsure: the rates of the grid that surely do, and that may."""
+    ends before the result is worse). inside, unsure: the rates of the grid that surely do, and that may. decides: as of
+    TwoWay."""
 
     inner: float
     outer: float | None
     best: float
     inside: tuple[float, ...]
     unsure: tuple[float, ...]
+    decides: bool
 
 
 def lr_tolerance(losses: Mapping[float, Floats | None], groups: Sequence[str], confidence: float) -> Tolerance | None:
@@ -170,7 +173,8 @@ def lr_tolerance(losses: Mapping[float, Floats | None], groups: Sequence[str], c
     inner = np.log10(ends[1][0] / ends[0][0])
     outer = float(np.log10(ends[1][1] / ends[0][1])) if all(end[1] for end in ends) else None
     inside = tuple(rate for rate in grid if ends[0][0] <= rate <= ends[1][0])
-    return Tolerance(float(inner), outer, best, inside, tuple(r for r in grid if verdicts[r] == 0))
+    unsure = tuple(rate for rate in grid if verdicts[rate] == 0)
+    return Tolerance(float(inner), outer, best, inside, unsure, two_way(kept[best], groups).decides)
 
 
 def _within(table: Floats | None, best: Floats, groups: Sequence[str], confidence: float) -> int:

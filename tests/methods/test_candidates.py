@@ -58,6 +58,12 @@ def test_equal_candidates_are_seldom_said_not_to_be_the_best() -> None:
     assert claims <= 12, "the true rate is at most .05 in each direction of looking"
 
 
+def test_with_too_few_examples_or_seeds_nobody_is_beaten() -> None:
+    for seeds, n in ((1, 12), (5, 12), (3, 200)):
+        found = standing({"a": scores(1.0, 0.1, seeds, n), "bad": scores(0.0, 2.0, seeds, n, 1)}, (), 0.95)
+        assert found is not None and (found.best, set(found.equal), found.beaten) == ("a", {"bad"}, {})
+
+
 def test_what_diverged_is_never_the_best() -> None:
     tables = {"lost": scores(0.99, 0.1, diverged=1), "kept": scores(0.5, 1.0)}
     found = standing(tables, (), 0.95)

@@ -108,9 +108,36 @@ def test_what_would_decide_follows_the_rule_of_verdicts() -> None:
     table = np.tile([1.0, -1.0], 50)[None] + 0.05
     found = two_way(table)
     low, high = found.interval(0.95)
-    assert found.would_decide(0.95) == int(np.ceil(100 * ((high - low) / 2 / 0.05) ** 2))
+    assert found.would_decide(0.95) == (1, int(np.ceil(100 * ((high - low) / 2 / 0.05) ** 2)))
     assert two_way(table - 0.05).would_decide(0.95) is None  # no mean, no number
     assert two_way(table - 0.04999).would_decide(0.95) is None  # above 100 n: no realistic number
+
+
+def test_what_would_decide_decides_in_about_half_of_all_further_draws() -> None:
+    """More examples leave the seeds' part of the variance, and the other way round."""
+    draw, asked, hits = np.random.default_rng(7), 0, 0
+    while asked < 200:
+        found = two_way(layout(5, 200, (0.03, 0.3, 0.3), draw, 0.03))
+        low, high = found.interval(0.95)
+        more = found.would_decide(0.95)
+        if not low <= 0 <= high or found.mean < 0 or more is None or more[0] * more[1] > 500_000:
+            continue
+        own = max(0.0, found.seeds - found.residual) * 5, max(0.0, found.variance - found.seeds) * 200
+        parts = own[0] ** 0.5, own[1] ** 0.5, (found.residual * 1000) ** 0.5
+        low, high = two_way(layout(*more, parts, draw, found.mean)).interval(0.95)
+        asked, hits = asked + 1, hits + (not low <= 0 <= high)
+    assert 0.4 <= hits / asked <= 0.7, "about one half; .24 where the other part was left out of the count"
+
+
+def test_few_units_decide_nothing_whatever_the_seeds_and_are_counted() -> None:
+    found = two_way(layout(5, 12, (1.0, 0.2, 0.2), np.random.default_rng(8), 9.0))
+    assert (found.by_seed, found.limiting, found.decides) == (False, 12, False)
+    assert found.moments[2] == 12 and found.would_decide(0.95) == (5, 30)
+    rows = found.mean - t_interval(found.mean, (found.variance * (int(found.freedom) + 1)) ** 0.5,
+                                   int(found.freedom) + 1, 0.95)[0]  # fmt: skip
+    assert found.mean - found.interval(0.95)[0] == pytest.approx(rows)
+    assert two_way(layout(3, 200, (0.1, 1.0, 1.0), np.random.default_rng(8))).decides is False
+    assert two_way(layout(5, 30, (0.1, 1.0, 1.0), np.random.default_rng(8))).decides is True
 
 
 def test_what_is_not_finite_is_refused() -> None:

@@ -119,9 +119,9 @@ class Compare(Check):
             yield self.averaged("steps_to_target_validation", [time for time, _ in times], name, censored=censored)
 
     def _tolerance(self, found: "Tolerance", own: Candidate) -> Measurement:
-        """What the grid encloses; a bound where it ends too early, and undecided with too few seeds for a recipe."""
+        """What the grid encloses; a bound where it ends too early, and undecided with too few seeds or examples."""
         if found.outer is None:
             one = self.exact("lr_tolerance", found.inner).model_copy(update={"censored": True})
         else:
             one = self.sampled("lr_tolerance", Enclosure(low=found.inner, high=found.outer))
-        return one if len(own.scores.loss) >= SEEDS else one.undecided()
+        return one if found.decides and len(own.scores.loss) >= SEEDS else one.undecided()

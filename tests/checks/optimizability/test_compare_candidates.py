@@ -1,6 +1,7 @@
 """optimizability.compare: a worse candidate is found, equal ones are not told apart, and the words say no more."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,22 @@ def test_one_seed_is_a_claim_about_these_models_over_examples_and_few_seeds_deci
     for name in ("accuracy_difference b", "loss_difference b", "superiority b"):
         assert "3 seeds are too few" in obstacle(by(few)[name], 0.95)
     assert words(few).startswith("Descriptive only: 3 seeds")
+
+
+def test_a_dozen_examples_pass_nothing_however_many_seeds_there_are() -> None:
+    """A tenth of the examples is lost by every seed: twelve often hold none of them, and five seeds look alike."""
+    passed, draw = 0, np.random.default_rng(0)
+    for _ in range(40):
+        lost = np.tile(draw.random(12) < 0.1, (5, 1))
+        own = Scores(lost + draw.random((5, 12)), ~lost)
+        other = Scores(draw.random((5, 12)), draw.random((5, 12)) > 0.02)
+        each = tuple(replace(candidate(name, 0.9), scores=one) for name, one in (("a", own), ("b", other)))
+        found = Compare().measure(candidates=Candidates(each, tuple(map(str, range(12))), (), "nats"), seed=1)
+        one = by(found)["accuracy_difference b"]
+        passed += outcome(one, at_least=-0.05) == "pass" and not obstacle(one, 0.95)
+        assert (one.n, one.unit_of_resampling) == (12, "example")
+        assert "No difference in accuracy can be shown" in words(found)
+    assert passed == 0, "10 of 40 where the five seeds were counted"
 
 
 def test_a_model_without_a_fine_tune_stands_beside_every_seed() -> None:
