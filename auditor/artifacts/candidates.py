@@ -62,6 +62,7 @@ class Price:
 class PriceOf(Derived[Price]):
     """The price of a model on the first examples of its data."""
 
+    version: ClassVar[int] = 2
     artifact: ClassVar[type] = Price
     model: Model
     batches: Batches
