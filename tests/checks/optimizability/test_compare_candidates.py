@@ -294,6 +294,7 @@ def test_answers_that_are_not_finite_are_wrong_and_infinitely_costly() -> None:
     broken = found.each[1].scores
     assert broken.right is not None and broken.right.tolist() == [[False, True]]
     assert np.isinf(broken.loss[0, 0]) and not broken.finite
+    assert (found.each[0].scores.diverged, broken.diverged) == (0, 1)
 
 
 def test_texts_are_compared_by_token_or_by_byte_and_silent_ones_left_out() -> None:
@@ -317,6 +318,16 @@ def test_fine_tunes_beside_what_they_began_from() -> None:
     assert measured["accuracy_difference shipped"].value < 0
     assert measured["superiority shipped"].value < 0.2
     assert {one.split()[-1] for one in measured} == {"early", "shipped"}
+
+
+def test_a_rate_that_diverges_is_told_and_ends_nothing() -> None:
+    """Its last weights are finite, their answers are not: the others are compared all the same."""
+    ref = descended.tuned(steps=6, seeds=2, lr=3e-3)
+    found = evidence(Compare(rows=64, lr=(1e30,)), subject(model=ref), descended.ASSETS, seed=1)
+    measured = by(found)
+    assert measured["superiority lr 1e+30"].censored and "loss_difference lr 1e+30" not in measured
+    assert "Not lr 1e+30: training diverged, or answers were not finite." in words(found)
+    assert any("2 of 2 runs diverged" in note for note in found.notes)
 
 
 NET = """
