@@ -1,7 +1,7 @@
 """Which of several models, or of several recipes of one, is the best on this task, and is that more than chance?"""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -65,7 +65,9 @@ class Compare(Check):
                what_to_try="Add warm-up, clip gradients or use an adaptive optimizer, so that the rate matters less."),
     )  # fmt: skip
 
-    lr: tuple[float, ...] = Field((), max_length=12, description="Learning rates to try in the model's own recipe.")
+    lr: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        (), max_length=12, description="Learning rates to try in the model's own recipe."
+    )
     optimizer: tuple[Literal["sgd", "adam", "adamw"], ...] = Field((), description="Optimizers to try in it.")
     freeze: tuple[Globs, ...] = Field(
         (), max_length=12, description="What to leave alone in it: a list of lists of globs, e.g. [[], [conv1.*]]."

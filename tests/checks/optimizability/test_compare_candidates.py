@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from histories import run
 from making import evidence
+from pydantic import ValidationError
 
 from auditor.artifacts.candidates import Candidate, Candidates, CandidatesOf, Price, candidates_of
 from auditor.artifacts.entrants import Entrant, entrants_of, varied
@@ -230,6 +231,31 @@ def test_unlabelled_data_encoders_and_other_heads_are_told() -> None:
     assert "wide is no candidate: its task is classification with 1000 outputs" in str(Compare().applies(subject(wide)))
     strange = descended.shipped().model_copy(update={"classes": tuple("abcdefghij"), "name": "strange"})
     assert "strange is no candidate: it has other classes" in str(Compare().applies(subject(strange)))
+
+
+def test_data_that_a_candidate_was_trained_on_decide_nothing() -> None:
+    seen = labels.match(descended.tuned(), descended.digits("train", 32))  # part of the 64 of its training
+    own = subject(descended.shipped()).model_copy(update={"data": seen})
+    assert "tuned was trained on rows of these very data" in str(Compare().applies(own))
+    other = Subject(model=descended.shipped(), data=seen, against=(descended.tuned(),), runtime=descended.RUNTIME)
+    assert "tuned is no candidate: it was trained on rows of these very data" in str(Compare().applies(other))
+
+
+def test_a_model_that_was_named_and_cannot_be_compared_is_not_left_out_in_silence() -> None:
+    """An expectation on all candidates would else be met by those that are left."""
+    strange = descended.shipped().model_copy(update={"classes": tuple("abcdefghij"), "digest": "sha256:s", "name": "s"})
+    reason = str(Compare().applies(subject(strange, descended.shipped())))
+    assert "s is no candidate: it has other classes" in reason and "Leave it out of `against`" in reason
+    ref = descended.tuned(steps=4, seeds=2)
+    parent = strange.model_copy(update={"name": "parent"})
+    grown = ref.model_copy(update={"parent": parent})
+    assert Compare(lr=(0.05,)).applies(subject(parent, model=grown)) is None  # there unless others are named
+
+
+def test_a_rate_of_nothing_is_refused() -> None:
+    for rate in (0.0, -1e-3):
+        with pytest.raises(ValidationError, match="greater than 0"):
+            Compare(lr=(rate,))
 
 
 def test_a_factor_changes_the_recipe_alone_and_its_runs_are_shared() -> None:
