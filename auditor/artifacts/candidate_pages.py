@@ -76,8 +76,13 @@ def _trained(each: Candidate) -> int | None:
 
 
 def _budget(each: Candidate) -> int | None:
-    recipe = each.entrant.ref.recipe
-    return None if recipe is None else recipe.steps * recipe.batch_size
+    """Examples in the batches that were made, of all tasks: the mean over the seeds, some of which may end early."""
+    if each.trajectory is None:
+        return None
+    ref, runs = each.entrant.ref, each.trajectory.runs
+    most = ref.recipe.batch_size if ref.recipe else 0
+    beside = sum(min(most, task.model.train.used) for task in ref.tasks[1:] if task.model.train)
+    return round(sum(len(run.loss) * (run.batch_size + beside) for run in runs) / len(runs))
 
 
 def differences(model: str, gaps: "Mapping[str, TwoWay]", what: str) -> Bars:
@@ -196,20 +201,30 @@ def _listed(names: Mapping[str, object] | Sequence[str]) -> str:
 def remarks(found: Candidates, tolerance: "Tolerance | None") -> Iterator[str]:
     """What the candidates do not share, what each says of itself, and how fine the grid of learning rates is."""
     yield from found.notes
-    tuned = [each for each in found.each if each.entrant.ref.recipe is not None]
-    budgets = {each.name: _budget(each) for each in tuned}
-    if len(set(budgets.values())) > 1:
-        told = "; ".join(f"{name} {count:,}" for name, count in budgets.items())
-        yield f"The budgets differ, in examples trained on (steps times batch): {told}."
-    elif len(tuned) > 1:
-        yield f"One budget: every fine-tune saw {next(iter(budgets.values())):,} examples (steps times batch)."
-    if len({each.entrant.ref.train.digest for each in tuned if each.entrant.ref.train}) > 1:
-        yield "The candidates were not trained on the same data."
+    yield from _unshared(found)
     for each in found.each:
         if each.entrant.ref.recipe is None:
             yield f"{each.name} is taken as it is; what its training cost is not known here."
+        if not each.scores.finite:
+            yield f"{each.name} gave answers that are not finite: they count as wrong, and no losses are subtracted."
         yield from (f"{each.name}: {note}" for note in each.notes)
     if tolerance is not None:
         inside = ", ".join(f"{rate:g}" for rate in tolerance.inside)
         unsure = f"; not known of {', '.join(f'{rate:g}' for rate in tolerance.unsure)}" if tolerance.unsure else ""
         yield f"Learning rates that surely do within 10% of the best ({tolerance.best:g}): {inside}{unsure}."
+
+
+def _unshared(found: Candidates) -> Iterator[str]:
+    """Budgets, numbers of seeds and training data."""
+    tuned = [each for each in found.each if each.entrant.ref.recipe is not None]
+    budgets = {each.name: _budget(each) for each in tuned}
+    if len(set(budgets.values())) > 1:
+        told = "; ".join(f"{name} {count:,}" for name, count in budgets.items())
+        yield f"The budgets differ, in examples trained on (steps made times batch, pretraining aside): {told}."
+    elif len(tuned) > 1:
+        seen = next(iter(budgets.values()))
+        yield f"One budget: every fine-tune saw {seen:,} examples (steps made times batch, pretraining aside)."
+    if len({len(each.scores.loss) for each in tuned}) > 1:
+        yield "Of unequal numbers of seeds the first that both have are compared; the table's means are over all."
+    if len({each.entrant.ref.train.digest for each in tuned if each.entrant.ref.train}) > 1:
+        yield "The candidates were not trained on the same data."

@@ -227,8 +227,13 @@ class CandidatesOf(Derived[Candidates]):
             notes = trajectory.notes() if trajectory else ()
             found.append(Candidate(entrant, _scores(rows, diverged), trajectory, upstream[f"price_{at}"], notes))
         groups = answers[0].groups
-        lost = max(len(one.examples) for one in answers) - len(examples)
-        said = (f"{lost} examples were not answered by every candidate and are left out.",) if lost else ()
+        lost = max(len(set(one.examples)) for one in answers) - len(examples)
+        copies = max(len(one.examples) - len(set(one.examples)) for one in answers)
+        told = {
+            "were not answered by every candidate and are left out": lost,
+            "are copies of others, asked once": copies,
+        }
+        said = tuple(f"{count} examples {how}." for how, count in told.items() if count)
         kept = tuple(groups[place] for place in placed[0]) if groups else ()
         return Candidates(tuple(found), examples, kept, unit, (*self.said, *said, *answers[0].notes()))
 

@@ -47,7 +47,7 @@ def fine_tune(steps: int, seeds: int, lr: float) -> ModelRef:
 
 def candidate(
     name: str, accuracy: float, seeds: int = 5, seed: int = 1, lost: int = 0, flops: float = 1e6, lr: float = 1e-3,
-    tuned: bool = True, classes: bool = True, factor: str = "", steps: int = 20,
+    tuned: bool = True, classes: bool = True, factor: str = "", steps: int = 20, made: int = 0,
 ) -> Candidate:  # fmt: skip
     """Seeds of one candidate on examples that are equally hard for all."""
     ref = fine_tune(steps, seeds, lr) if tuned else shipped()
@@ -56,7 +56,12 @@ def candidate(
     right = hard + 0.05 * draw.normal(size=(seeds, N)) < accuracy + 0.005 * draw.normal(size=(seeds, 1))
     loss = (1.1 - accuracy) * (2 * hard + 0.2 * draw.random((seeds, N)))
     runs = tuple(
-        run(validation=[2.0, 1.5 - accuracy, 1.1 - accuracy], diverged_at=13 if place < lost else None)
+        run(
+            validation=[2.0, 1.5 - accuracy, 1.1 - accuracy],
+            diverged_at=13 if place < lost else None,
+            batch_size=16,
+            gradient_norm=np.ones(made or steps),
+        )
         for place in range(seeds)
     )
     return Candidate(
@@ -193,6 +198,28 @@ def test_times_go_to_the_worst_of_the_minima_and_budgets_are_compared() -> None:
                for note in compared(candidate("a", 0.9), candidate("b", 0.7)).notes)  # fmt: skip
 
 
+def test_a_budget_is_what_was_seen_by_all_tasks_until_the_end() -> None:
+    stopped = compared(candidate("a", 0.9), candidate("stopped", 0.7, seed=2, made=5))
+    assert any("The budgets differ" in note and "a 320; stopped 80" in note for note in stopped.notes)
+    several = candidate("several", 0.7, seed=2)
+    tasks = tuple(TaskRef(name=name, weight=1.0, model=several.entrant.ref) for name in "xy")
+    joint = replace(several.entrant, ref=several.entrant.ref.model_copy(update={"tasks": tasks}))
+    both = compared(candidate("a", 0.9), replace(several, entrant=joint))
+    assert any("a 320; several 640" in note for note in both.notes)
+    table = next(block for block in both.blocks if isinstance(block, Table))
+    assert [row[-1] for row in table.rows] == [320, 640]
+
+
+def test_unequal_numbers_of_seeds_and_answers_that_are_not_finite_are_told() -> None:
+    found = compared(candidate("a", 0.9), candidate("b", 0.7, seeds=6, seed=2))
+    assert any("the first that both have are compared" in note for note in found.notes)
+    broken = candidate("b", 0.7, seed=2)
+    loss = np.where(np.arange(N) == 3, np.inf, broken.scores.loss)
+    told = compared(candidate("a", 0.9), replace(broken, scores=replace(broken.scores, loss=loss, diverged=5)))
+    assert "loss_difference b" not in by(told)
+    assert any("b gave answers that are not finite" in note for note in told.notes)
+
+
 def test_many_candidates_still_fit_in_a_report() -> None:
     found = compared(*(candidate(f"c{at}", 0.9 - at / 100, seed=at) for at in range(14)))
     assert len([one for one in found.measurements if one.name == "superiority"]) == 13
@@ -311,6 +338,8 @@ def test_only_examples_that_all_answered_are_compared_each_beside_itself() -> No
         [[True, True]], [[True, False]],
     ]  # fmt: skip
     assert any("2 examples were not answered by every candidate" in note for note in found.notes)
+    copied = gathered(said("abab"), said("abab"))
+    assert copied.examples == ("a", "b") and copied.notes[0] == "2 examples are copies of others, asked once."
     with pytest.raises(NotApplicable, match="share 1 examples"):
         gathered(said("ab"), said("bx"))
 
