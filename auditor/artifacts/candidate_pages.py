@@ -156,8 +156,9 @@ def _sentences(found: Candidates, standing: "Standing | None") -> Iterator[str]:
     seeds = [len(each.scores.loss) for each in found.each]
     if few := [count for count in seeds if 1 < count < SEEDS]:
         yield f"Descriptive only: {min(few)} seeds, and a claim about a recipe takes {SEEDS}."
-    elif any(each.entrant.ref.recipe and count == 1 for each, count in zip(found.each, seeds, strict=True)):
-        yield "One seed: this speaks of these very models, not of their recipes."
+    elif single := [each.name for each in found.each if each.entrant.ref.recipe and len(each.scores.loss) == 1]:
+        whose = f" of {_listed(single)}" if max(seeds) > 1 else ""
+        yield f"One seed{whose}: this speaks of these very models, not of their recipes."
     if standing.beaten and not standing.equal:
         yield f"{standing.best}: by {by} it is the best, ahead of {_listed(standing.beaten)}."
     elif standing.beaten:
@@ -224,7 +225,7 @@ def _unshared(found: Candidates) -> Iterator[str]:
     elif len(tuned) > 1:
         seen = next(iter(budgets.values()))
         yield f"One budget: every fine-tune saw {seen:,} examples (steps made times batch, pretraining aside)."
-    if len({len(each.scores.loss) for each in tuned}) > 1:
+    if len({len(each.scores.loss) for each in tuned if len(each.scores.loss) > 1}) > 1:
         yield "Of unequal numbers of seeds the first that both have are compared; the table's means are over all."
     if len({each.entrant.ref.train.digest for each in tuned if each.entrant.ref.train}) > 1:
         yield "The candidates were not trained on the same data."
