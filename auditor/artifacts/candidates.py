@@ -204,9 +204,11 @@ class CandidatesOf(Derived[Candidates]):
         return found
 
     def _answers(self, model: Model, batches: Batches) -> Need[Any]:
+        """Of the first rows; of all where labels are matched in another way, since rows then come in another order."""
         if model.ref.task in LANGUAGE:
             return LikelihoodNeed(model, batches, self.rows, None, MASKED, self.runtime.seed)
-        return Answers(Sweep(model, batches), rows=self.rows, classes=batches.data.classes)
+        rows = self.rows if batches.data.digest == self.entrants[0].data.digest else None
+        return Answers(Sweep(model, batches), rows=rows, classes=batches.data.classes)
 
     def build(self, *args: Any, **upstream: Any) -> Candidates:
         """Bring all answers to the examples that every candidate has."""
@@ -227,7 +229,7 @@ class CandidatesOf(Derived[Candidates]):
             notes = trajectory.notes() if trajectory else ()
             found.append(Candidate(entrant, _scores(rows, diverged), trajectory, upstream[f"price_{at}"], notes))
         groups = answers[0].groups
-        lost = max(len(set(one.examples)) for one in answers) - len(examples)
+        lost = len(set(answers[0].examples)) - len(examples)
         copies = max(len(one.examples) - len(set(one.examples)) for one in answers)
         told = {
             "were not answered by every candidate and are left out": lost,

@@ -303,6 +303,9 @@ def test_classes_in_another_order_are_matched_by_name() -> None:
     found, said = entrants_of(subject(turned, model=ref), {})
     assert not said and found[1].data.classes == ref.classes[::-1]
     assert found[0].data.labels != found[1].data.labels
+    needs = candidates_of(subject(turned, model=ref), {}, 16).needs()
+    orders = [needs[f"answers_{at}_1"].sweep.batches.load(descended.ASSETS).order[:16] for at in (0, 1)]
+    assert orders[0] != orders[1] and [needs[f"answers_{at}_1"].rows for at in (0, 1)] == [16, None]
 
 
 # How answers become scores.
