@@ -44,8 +44,8 @@ class Compare(Check):
         "0.9: in nine of ten cases the model has the lower loss. It counts how often, the differences how much.",
         limits="Equal steps are no equal tuning: a learning rate found for one candidate is unfair to the others. "
         "Seeds of two recipes are drawn apart, so pairing them takes nothing out. Both models may be right and one "
-        "have the lower loss: read superiority beside accuracy. Fewer than five seeds decide nothing of recipes. "
-        "Tokens that masked models guess are drawn for each model apart.",
+        "have the lower loss: read superiority beside accuracy. Fewer than five seeds decide nothing of recipes, nor "
+        "fewer than 30 examples. Pretraining is in no budget. Masked models guess tokens drawn for each apart.",
         citation="Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1 (2007). Bouthillier et al., "
         "Accounting for Variance in Machine Learning Benchmarks, MLSys 2021. Hsu, Annals of Statistics 12 (1984).",
     )
