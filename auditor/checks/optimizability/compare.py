@@ -36,10 +36,10 @@ class Compare(Check):
         "stands beside seed k, a model without seeds beside each. The variance of a difference is that of the seeds' "
         "means plus that of the examples' means, less the interaction that both hold; Student's interval has "
         "Satterthwaite's degrees of freedom. Superiority is resampled over seeds and examples, stretched to that "
-        "variance and Student's t; losses equal to rounding tie. With one seed, claims are about these models alone. "
-        "The recommendation allows for the best being chosen by looking (Hsu, with Bonferroni). Times are those "
-        "to the worst of the candidates' lowest validation losses; lr_tolerance lies between the rates that are "
-        "surely within and those that are surely not.",
+        "variance and Student's t on the scale of log odds; losses equal to rounding tie. With one seed, claims are "
+        "about these models alone. The recommendation allows for the best being chosen by looking (Hsu, with "
+        "Bonferroni). Times are those to the worst of the candidates' lowest validation losses; lr_tolerance lies "
+        "between the rates that are surely within and those that are surely not.",
         reading="A difference is shown only if its interval excludes 0. Superiority of one half: neither is better; of "
         "0.9: in nine of ten cases the model has the lower loss. It counts how often, the differences how much.",
         limits="Equal steps are no equal tuning: a learning rate found for one candidate is unfair to the others. "
