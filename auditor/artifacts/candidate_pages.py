@@ -19,15 +19,13 @@ def pages(
     found: Candidates, standing: "Standing | None", race: "Race | None", tolerance: "Tolerance | None"
 ) -> tuple[AnyBlock, ...]:
     """All that is shown, the recommendation first."""
-    from auditor.methods.candidates import gap
-
     own, *others = found.each
     right = own.scores.right is not None
-    sign = 1.0 if right else -1.0
-    gaps = {
-        one.name: gap(sign * own.scores.table, sign * one.scores.table, found.groups)
+    less = {
+        one.name: own.scores.less(one.scores, found.groups)
         for one in others if right or (one.scores.finite and own.scores.finite)
     }  # fmt: skip
+    gaps = {name: one if right else one.swapped() for name, one in less.items()}
     return (
         recommendation(found, standing),
         table(found),

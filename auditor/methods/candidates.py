@@ -1,7 +1,7 @@
 """Candidates: scores of several models on the same examples, told apart pair by pair, and what may be said of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,9 @@ Bools = NDArray[np.bool_]
 
 ROUNDING = 1e-6
 """Losses nearer than this, relative to the larger (or to 1), are equal: single precision tells no more."""
+
+MORE = 4
+"""Examples that a difference of right answers counts in its variance beside its own."""
 
 SLACK = 0.1
 """A result within this share of the best counts as as good, for the tolerance of a learning rate."""
@@ -41,6 +44,16 @@ class Scores:
     def table(self) -> Floats:
         """What ranks candidates, higher being better: right answers, without classes the loss with its sign turned."""
         return -self.loss if self.right is None else self.right.astype(np.float64)
+
+    def less(self, other: "Scores", groups: Sequence[str]) -> TwoWay:
+        """The mean difference of both tables. Of right answers four examples more, two won and two lost, are in its
+        variance: where few answers differ, those that are lacking by luck lack in their spread too. After Agresti and
+        Min, Simple improved confidence intervals for comparing matched proportions, Statistics in Medicine 24 (2005).
+        """
+        found = gap(self.table, other.table, groups)
+        if self.right is None or found.variance == 0:
+            return found
+        return replace(found, variance=found.variance + MORE / self.table.shape[1] ** 2)
 
 
 def paired(one: NDArray[Any], other: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -94,7 +107,7 @@ def apart(own: Scores, other: Scores, groups: Sequence[str], seed: int) -> list[
     mean = two_way(won, groups)
     found = [Apart("superiority", mean, None if mean.few_seeds else hierarchical(won, groups, seed, (0.0, 1.0)), up)]
     if own.right is not None and other.right is not None:
-        found.append(Apart("accuracy_difference", gap(own.right, other.right, groups), bound=up))
+        found.append(Apart("accuracy_difference", own.less(other, groups), bound=up))
     if own.finite and other.finite:
         down = "upper" if other.diverged else "lower" if own.diverged else ""
         found.append(Apart("loss_difference", gap(own.loss, other.loss, groups), bound=down))
@@ -127,7 +140,7 @@ def standing(tables: Mapping[str, Scores], groups: Sequence[str], confidence: fl
         return None
     each_at = 1 - (1 - confidence) / max(1, len(left) - 1)
     best = max(left, key=lambda name: float(left[name].table.mean()))
-    gaps = {name: gap(left[best].table, each.table, groups) for name, each in left.items() if name != best}
+    gaps = {name: left[best].less(each, groups) for name, each in left.items() if name != best}
     beaten = {name: found for name, found in gaps.items() if found.decides and found.interval(each_at)[0] > 0}
     equal = {name: found for name, found in gaps.items() if name not in beaten}
     return Standing(best, beaten, equal, lost, each_at)

@@ -32,22 +32,23 @@ class Compare(Check):
         formula="superiority = P(loss < loss') + P(loss = loss') / 2 over a fresh seed and a fresh example;  "
         "difference = mean over seeds and examples of the model's score less the other's",
         method="Candidates are the models of `against`, each a fine-tune or as it is, and the audited fine-tune's own "
-        "recipe with one factor changed at a time (`lr`, `optimizer`, `freeze`). All answer the same examples; seed k "
-        "stands beside seed k, a model without seeds beside each. The variance of a difference is that of the seeds' "
-        "means plus that of the examples' means, less the interaction that both hold; Student's interval has "
-        "Satterthwaite's degrees of freedom. Superiority is resampled over seeds and examples, stretched to that "
-        "variance and Student's t on the scale of log odds; losses equal to rounding tie. With one seed, claims are "
-        "about these models alone. The recommendation allows for the best being chosen by looking (Hsu, with "
-        "Bonferroni). Times are those to the worst of the candidates' lowest validation losses; lr_tolerance lies "
-        "between the rates that are surely within and those that are surely not.",
+        "recipe with one factor changed at a time (`lr`, `optimizer`, `freeze`). All answer the same examples; seed "
+        "k stands beside seed k, a model without seeds beside each. The variance of a difference is that of the "
+        "seeds' means plus that of the examples' means, less the interaction that both hold; Student's interval has "
+        "Satterthwaite's degrees of freedom; of accuracies, four examples more are in it, two won and two lost. "
+        "Superiority is resampled over seeds and examples, stretched to that variance and Student's t on the scale "
+        "of log odds; losses equal to rounding tie. With one seed, claims are about these models alone. The "
+        "recommendation allows for the best being chosen by looking (Hsu, with Bonferroni). Times are those to the "
+        "worst of the candidates' lowest validation losses; lr_tolerance lies between the rates that are surely "
+        "within and those that are surely not.",
         reading="A difference is shown only if its interval excludes 0. Superiority of one half: neither is better; of "
         "0.9: in nine of ten cases the model has the lower loss. It counts how often, the differences how much.",
         limits="Equal steps are no equal tuning: a learning rate found for one candidate is unfair to the others. "
         "Seeds of two recipes are drawn apart, so pairing them takes nothing out. Both models may be right and one "
         "have the lower loss: read superiority beside accuracy. Fewer than five seeds decide nothing of recipes, nor "
         "fewer than 30 examples. Pretraining is in no budget. Masked models guess tokens drawn for each apart.",
-        citation="Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1 (2007). Bouthillier et al., "
-        "Accounting for Variance in Machine Learning Benchmarks, MLSys 2021. Hsu, Annals of Statistics 12 (1984).",
+        citation="Owen, Annals of Applied Statistics 1 (2007). Bouthillier et al., Accounting for Variance in Machine "
+        "Learning Benchmarks, MLSys 2021. Hsu, Ann. Statist. 12 (1984). Agresti & Min, Statist. Med. 24 (2005).",
     )
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric(name="superiority", better="up", interval="bootstrap", resampling="example", what_to_try=CHOOSE,
