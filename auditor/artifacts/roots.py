@@ -22,7 +22,6 @@ FIRST_SEED = 1
 class Model(Live[LoadedModel]):
     """A model, loaded; a fine-tune is its parent with the last weights of its first seed."""
 
-    version: ClassVar[int] = 2
     artifact: ClassVar[type] = LoadedModel
     ref: ModelRef
     runtime: Runtime
