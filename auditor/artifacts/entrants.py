@@ -103,18 +103,11 @@ def _beside(model: ModelRef, other: ModelRef, data: DataRef) -> Entrant | str:
 
 
 def _learned(model: ModelRef, data: DataRef) -> bool:
-    """Whether a fine-tune saw rows of these data: samples of one size or another are parts of each other."""
+    """Whether a fine-tune saw rows of these data."""
+    from auditor.sources.digest import same_rows
+
     seen = [model.train, *(task.model.train for task in model.tasks)]
-    return any(_rows(train) == _rows(data) for train in seen if train)
-
-
-def _rows(data: DataRef) -> tuple[Any, ...]:
-    """Where rows come from, whatever of them is asked and how many are drawn."""
-    options = {name: value for name, value in data.entry.get("options", {}).items() if name not in _NOT_ROWS}
-    return data.source, options, [file.sha256 for file in data.files]
-
-
-_NOT_ROWS = ("sample", "label", "labels", "targets", "group")
+    return any(same_rows(train, data) for train in seen if train)
 
 
 def varied(model: ModelRef, factor: str, value: Any) -> ModelRef | None:
