@@ -230,8 +230,10 @@ class Collector(ABC, Generic[T_co]):
 
 @dataclass(frozen=True)
 class Probe(Need[T_co]):
-    """A need gathered during a sweep. taps: what it wants kept; rows: the first rows only, None for all."""
+    """A need gathered during a sweep. taps: what it wants kept; rows: the first rows only, None for all. finite: False
+    where it wants to see logits that are not finite, which else fail it."""
 
+    finite: ClassVar[bool] = True
     sweep: Sweep
     taps: frozenset[Tap] = frozenset()
     rows: int | None = None

@@ -19,15 +19,13 @@ def pages(
     found: Candidates, standing: "Standing | None", race: "Race | None", tolerance: "Tolerance | None"
 ) -> tuple[AnyBlock, ...]:
     """All that is shown, the recommendation first."""
-    from auditor.methods.candidates import gap
-
     own, *others = found.each
     right = own.scores.right is not None
-    sign = 1.0 if right else -1.0
-    gaps = {
-        one.name: gap(sign * own.scores.table, sign * one.scores.table, found.groups)
+    less = {
+        one.name: own.scores.less(one.scores, found.groups)
         for one in others if right or (one.scores.finite and own.scores.finite)
     }  # fmt: skip
+    gaps = {name: one if right else one.swapped() for name, one in less.items()}
     return (
         recommendation(found, standing),
         table(found),
@@ -76,8 +74,13 @@ def _trained(each: Candidate) -> int | None:
 
 
 def _budget(each: Candidate) -> int | None:
-    recipe = each.entrant.ref.recipe
-    return None if recipe is None else recipe.steps * recipe.batch_size
+    """Examples in the batches that were made, of all tasks: the mean over the seeds, some of which may end early."""
+    if each.trajectory is None:
+        return None
+    ref, runs = each.entrant.ref, each.trajectory.runs
+    most = ref.recipe.batch_size if ref.recipe else 0
+    beside = sum(min(most, task.model.train.used) for task in ref.tasks[1:] if task.model.train)
+    return round(sum(len(run.loss) * (run.batch_size + beside) for run in runs) / len(runs))
 
 
 def differences(model: str, gaps: "Mapping[str, TwoWay]", what: str) -> Bars:
@@ -151,8 +154,9 @@ def _sentences(found: Candidates, standing: "Standing | None") -> Iterator[str]:
     seeds = [len(each.scores.loss) for each in found.each]
     if few := [count for count in seeds if 1 < count < SEEDS]:
         yield f"Descriptive only: {min(few)} seeds, and a claim about a recipe takes {SEEDS}."
-    elif any(each.entrant.ref.recipe and count == 1 for each, count in zip(found.each, seeds, strict=True)):
-        yield "One seed: this speaks of these very models, not of their recipes."
+    elif single := [each.name for each in found.each if each.entrant.ref.recipe and len(each.scores.loss) == 1]:
+        whose = f" of {_listed(single)}" if max(seeds) > 1 else ""
+        yield f"One seed{whose}: this speaks of these very models, not of their recipes."
     if standing.beaten and not standing.equal:
         yield f"{standing.best}: by {by} it is the best, ahead of {_listed(standing.beaten)}."
     elif standing.beaten:
@@ -165,10 +169,7 @@ def _sentences(found: Candidates, standing: "Standing | None") -> Iterator[str]:
 
 def _undecided(found: Candidates, standing: "Standing", by: str) -> Iterator[str]:
     for name, gap in standing.equal.items():
-        more = gap.would_decide(standing.confidence)
-        what = "seeds" if gap.by_seed else f"{found.drawn}s"
-        decide = f"about {more:,} {what} would decide" if more else f"no realistic number of {what} would decide"
-        yield f"No difference in {by} can be shown between {standing.best} and {name}; {decide}."
+        yield f"No difference in {by} can be shown between {standing.best} and {name}; {_decide(found, standing, gap)}."
     price = {each.name: each.price for each in found.each}
     names = (standing.best, *standing.equal)
     cheap = min(names, key=lambda name: price[name].flops)
@@ -176,6 +177,15 @@ def _undecided(found: Candidates, standing: "Standing", by: str) -> Iterator[str
     if price[cheap].flops > 0 and dear > 1.05 * price[cheap].flops:
         times = dear / price[cheap].flops
         yield f"Of these, {cheap} is the cheapest to run: the dearest takes {times:.3g} times as much."
+
+
+def _decide(found: Candidates, standing: "Standing", gap: "TwoWay") -> str:
+    more = gap.would_decide(standing.confidence)
+    if more is None:
+        return f"no realistic number of {'seeds' if gap.by_seed else f'{found.drawn}s'} would decide"
+    counts = {"seeds": (gap.replicates, more[0]), f"{found.drawn}s": (gap.units, more[1])}
+    needed = [f"{count:,} {what}" for what, (now, count) in counts.items() if count > now]
+    return f"about {' and '.join(needed)} would decide"
 
 
 def _worse(names: Mapping[str, object]) -> str:
@@ -190,20 +200,30 @@ def _listed(names: Mapping[str, object] | Sequence[str]) -> str:
 def remarks(found: Candidates, tolerance: "Tolerance | None") -> Iterator[str]:
     """What the candidates do not share, what each says of itself, and how fine the grid of learning rates is."""
     yield from found.notes
-    tuned = [each for each in found.each if each.entrant.ref.recipe is not None]
-    budgets = {each.name: _budget(each) for each in tuned}
-    if len(set(budgets.values())) > 1:
-        told = "; ".join(f"{name} {count:,}" for name, count in budgets.items())
-        yield f"The budgets differ, in examples trained on (steps times batch): {told}."
-    elif len(tuned) > 1:
-        yield f"One budget: every fine-tune saw {next(iter(budgets.values())):,} examples (steps times batch)."
-    if len({each.entrant.ref.train.digest for each in tuned if each.entrant.ref.train}) > 1:
-        yield "The candidates were not trained on the same data."
+    yield from _unshared(found)
     for each in found.each:
         if each.entrant.ref.recipe is None:
             yield f"{each.name} is taken as it is; what its training cost is not known here."
+        if not each.scores.finite:
+            yield f"{each.name} gave answers that are not finite: they count as wrong, and no losses are subtracted."
         yield from (f"{each.name}: {note}" for note in each.notes)
     if tolerance is not None:
         inside = ", ".join(f"{rate:g}" for rate in tolerance.inside)
         unsure = f"; not known of {', '.join(f'{rate:g}' for rate in tolerance.unsure)}" if tolerance.unsure else ""
         yield f"Learning rates that surely do within 10% of the best ({tolerance.best:g}): {inside}{unsure}."
+
+
+def _unshared(found: Candidates) -> Iterator[str]:
+    """Budgets, numbers of seeds and training data."""
+    tuned = [each for each in found.each if each.entrant.ref.recipe is not None]
+    budgets = {each.name: _budget(each) for each in tuned}
+    if len(set(budgets.values())) > 1:
+        told = "; ".join(f"{name} {count:,}" for name, count in budgets.items())
+        yield f"The budgets differ, in examples trained on (steps made times batch, pretraining aside): {told}."
+    elif len(tuned) > 1:
+        seen = next(iter(budgets.values()))
+        yield f"One budget: every fine-tune saw {seen:,} examples (steps made times batch, pretraining aside)."
+    if len({len(each.scores.loss) for each in tuned if len(each.scores.loss) > 1}) > 1:
+        yield "Of unequal numbers of seeds the first that both have are compared; the table's means are over all."
+    if len({each.entrant.ref.train.digest for each in tuned if each.entrant.ref.train}) > 1:
+        yield "The candidates were not trained on the same data."

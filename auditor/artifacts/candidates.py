@@ -51,6 +51,18 @@ def model_of(ref: ModelRef, seed: int, runtime: Runtime) -> Model:
 
 
 @dataclass(frozen=True)
+class Answers(PredictionsProbe):
+    """The predictions of a candidate, which need not be finite: one whose training diverged must not end the others."""
+
+    finite: ClassVar[bool] = False
+
+    @property
+    def title(self) -> str:
+        """Whose answers."""
+        return f"answers of {self.sweep.model.title}"
+
+
+@dataclass(frozen=True)
 class Price:
     """What a model costs: its parameters, and the operations of a forward pass, an example."""
 
@@ -62,6 +74,7 @@ class Price:
 class PriceOf(Derived[Price]):
     """The price of a model on the first examples of its data."""
 
+    version: ClassVar[int] = 2
     artifact: ClassVar[type] = Price
     model: Model
     batches: Batches
@@ -191,9 +204,11 @@ class CandidatesOf(Derived[Candidates]):
         return found
 
     def _answers(self, model: Model, batches: Batches) -> Need[Any]:
+        """Of the first rows; of all where labels are matched in another way, since rows then come in another order."""
         if model.ref.task in LANGUAGE:
             return LikelihoodNeed(model, batches, self.rows, None, MASKED, self.runtime.seed)
-        return PredictionsProbe(Sweep(model, batches), rows=self.rows, classes=batches.data.classes)
+        rows = self.rows if batches.data.digest == self.entrants[0].data.digest else None
+        return Answers(Sweep(model, batches), rows=rows, classes=batches.data.classes)
 
     def build(self, *args: Any, **upstream: Any) -> Candidates:
         """Bring all answers to the examples that every candidate has."""
@@ -210,12 +225,17 @@ class CandidatesOf(Derived[Candidates]):
         for at, entrant in enumerate(self.entrants):
             trajectory: Trajectory | None = upstream.get(f"trajectory_{at}")
             rows = [next(columns) for _ in range(entrant.seeds)]
-            diverged = sum(run.diverged for run in trajectory.runs) if trajectory else 0
+            diverged = [run.diverged for run in trajectory.runs] if trajectory else [False] * entrant.seeds
             notes = trajectory.notes() if trajectory else ()
             found.append(Candidate(entrant, _scores(rows, diverged), trajectory, upstream[f"price_{at}"], notes))
         groups = answers[0].groups
-        lost = max(len(one.examples) for one in answers) - len(examples)
-        said = (f"{lost} examples were not answered by every candidate and are left out.",) if lost else ()
+        lost = len(set(answers[0].examples)) - len(examples)
+        copies = max(len(one.examples) - len(set(one.examples)) for one in answers)
+        told = {
+            "were not answered by every candidate and are left out": lost,
+            "are copies of others, asked once": copies,
+        }
+        said = tuple(f"{count} examples {how}." for how, count in told.items() if count)
         kept = tuple(groups[place] for place in placed[0]) if groups else ()
         return Candidates(tuple(found), examples, kept, unit, (*self.said, *said, *answers[0].notes()))
 
@@ -269,7 +289,8 @@ def _of_texts(answers: list[Likelihoods]) -> tuple[str, list[Any]]:
         return BYTES, [one.nats / one.bytes for one in answers]
 
 
-def _scores(rows: list[tuple[Any, Any, list[int]]], diverged: int) -> "Scores":
+def _scores(rows: list[tuple[Any, Any, list[int]]], diverged: list[bool]) -> "Scores":
+    """A seed with answers that are not finite did not end well either."""
     import numpy as np
 
     from auditor.methods.candidates import Scores
@@ -279,7 +300,8 @@ def _scores(rows: list[tuple[Any, Any, list[int]]], diverged: int) -> "Scores":
     if isinstance(rows[0][1], Predictions) and rows[0][1].targets is None:
         hits = [(one.logits.argmax(axis=1) == one.labels)[at] for _, one, at in rows]
         right = np.stack(hits) & np.isfinite(loss)
-    return Scores(loss, right, diverged)
+    lost = np.array(diverged) | ~np.isfinite(loss).all(axis=1)
+    return Scores(loss, right, int(lost.sum()))
 
 
 def candidates_of(subject: Subject, factors: Factors, rows: int) -> CandidatesOf:

@@ -51,8 +51,22 @@ def incomparable(subject: Subject, factors: Factors) -> str | None:
         return f"factors change a recipe, and {subject.model.name} is not fine-tuned here: name models, `against: [..]`"
     if any(factors.values()) and subject.model.tasks:
         return f"{subject.model.name} trains several tasks: change its recipe in the spec, and name it in `against`"
+    if subject.data and _learned(subject.model, subject.data):
+        return f"{subject.model.name} was trained on rows of these very data: name data that no candidate has seen"
     found, said = entrants_of(subject, factors)
-    return None if len(found) > 1 else " ".join((*said, f"there is nothing to compare with: {HINT}"))
+    if len(found) < 2:
+        return " ".join((*said, f"there is nothing to compare with: {HINT}"))
+    wrong = _named_in_vain(subject)
+    return f"{' '.join(wrong)} Leave it out of `against`, or give it what it lacks." if wrong else None
+
+
+def _named_in_vain(subject: Subject) -> list[str]:
+    """What is said of models of `against` that cannot be compared: without them an expectation would speak of fewer
+    than were named. What a fine-tune began from need not be one, since it is there unless others are named."""
+    model, data = subject.model, subject.data
+    others = [other for other in subject.against if model.parent is None or other.digest != model.parent.digest]
+    found = [_beside(model, other, data) for other in others] if data else []
+    return [one for one in found if isinstance(one, str)]
 
 
 def _entrants(subject: Subject, factors: Factors) -> Iterator[Entrant | str]:
@@ -78,12 +92,22 @@ def _beside(model: ModelRef, other: ModelRef, data: DataRef) -> Entrant | str:
     same = model.task == other.task and model.modality == other.modality
     if not same or (model.outputs != other.outputs and model.task not in LANGUAGE):
         return f"{other.name} is no candidate: its task is {other.task} with {other.outputs} outputs."
+    if _learned(other, data):
+        return f"{other.name} is no candidate: it was trained on rows of these very data."
     if model.classes and other.classes and {*model.classes} != {*other.classes}:
         return f"{other.name} is no candidate: it has other classes."
     try:
         return Entrant(other.name, other, match(other, data))
     except SourceError as error:
         return f"{other.name} is no candidate: {error}"
+
+
+def _learned(model: ModelRef, data: DataRef) -> bool:
+    """Whether a fine-tune saw rows of these data."""
+    from auditor.sources.digest import same_rows
+
+    seen = [model.train, *(task.model.train for task in model.tasks)]
+    return any(same_rows(train, data) for train in seen if train)
 
 
 def varied(model: ModelRef, factor: str, value: Any) -> ModelRef | None:

@@ -39,13 +39,17 @@ class Model(Live[LoadedModel]):
         return {"tuned": finetune.FineTune(ref=self.ref, seed=FIRST_SEED, runtime=self.runtime)}
 
     def load(self, root: Path, **upstream: Any) -> LoadedModel:
-        """The module in eval mode on the run's device."""
+        """The module in eval mode on the run's device; what its own code draws is the same in every process."""
+        import torch
+
         from auditor.sources.models import load
 
-        if self.ref.source != "finetune":
-            loaded = load(self.ref, root, self.runtime.device)
-        else:
-            loaded = with_weights(self.ref, root, self.runtime.device, upstream["tuned"].weights())
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+            torch.manual_seed(self.draw_seed(self.runtime.seed))
+            if self.ref.source != "finetune":
+                loaded = load(self.ref, root, self.runtime.device)
+            else:
+                loaded = with_weights(self.ref, root, self.runtime.device, upstream["tuned"].weights())
         return replace(loaded, reduced=self.runtime.precision == "bfloat16")
 
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from auditor.artifacts.inside import Inside, InsideOf
 from auditor.artifacts.roots import Batches, Model
 from auditor.blocks import Bar, Bars, Table
+from auditor.errors import AuditorError, NotApplicable
 from auditor.needs import Derived, Live, Need
 from auditor.sources.data.batch import BatchLoader
 from auditor.sources.models.loaded import LoadedModel
-from auditor.statistics import wilson
+from auditor.statistics import grouped, t_interval, wilson
 from auditor.subject import DataRef, ModelRef, Runtime, Subject
 
 if TYPE_CHECKING:
@@ -83,8 +84,9 @@ class Transfer:
 
 @dataclass(frozen=True)
 class TransferOf(Derived[Transfer]):
-    """The transferability of a model to a labelled data set."""
+    """The transferability of a model to a labelled data set; of copies of an example the first is asked."""
 
+    version: ClassVar[int] = 2
     artifact: ClassVar[type] = Transfer
     batches: Batches
     own: InsideOf
@@ -108,17 +110,48 @@ class TransferOf(Derived[Transfer]):
         loader: BatchLoader = upstream["batches"]
         own: Inside = upstream["own"]
         rows = loader.order[: min(self.rows, len(own.features))]
+        first = {loader.dataset.examples[row]: place for place, row in reversed(list(enumerate(rows)))}
+        places = sorted(first.values())
         targets = loader.dataset.targets()
-        labels = np.array([targets[row] for row in rows], dtype=np.int64)
-        groups = tuple(loader.dataset.groups[row] for row in rows)
+        labels = np.array([targets[rows[place]] for place in places], dtype=np.int64)
+        _require_classes(labels)
+        groups = tuple(loader.dataset.groups[rows[place]] for place in places)
         groups = groups if any(groups) else ()
-        seed = self.draw_seed(self.run_seed)
-        suits = [_suits(each.features[: len(rows)], labels, groups, seed) for each in (own, upstream["random"])]
-        names, counts = np.unique(labels, return_counts=True)
+        seed, names = self.draw_seed(self.run_seed), {"the model": own, "its random twin": upstream["random"]}
+        suits = [_suits(_finite(each.features[places], whose), labels, groups, seed) for whose, each in names.items()]
+        classes, counts = np.unique(labels, return_counts=True)
+        copies = len(rows) - len(places)
+        said = (f"{copies} of {len(rows):,} examples are copies of others and are left out.",) if copies else ()
         return Transfer(
-            suits[0], suits[1], labels == names[counts.argmax()], len(names), own.features.shape[1], own.layer,
-            tuple(loader.dataset.examples[row] for row in rows), groups, loader.remarks(len(rows)),
+            suits[0], suits[1], labels == classes[counts.argmax()], len(classes), own.features.shape[1], own.layer,
+            tuple(loader.dataset.examples[rows[place]] for place in places), groups,
+            (*loader.remarks(len(rows)), *said),
         )  # fmt: skip
+
+
+def _require_classes(labels: "NDArray[np.int64]") -> None:
+    """NotApplicable without two classes, or where none has an example in each fold of the probe."""
+    import numpy as np
+
+    from auditor.methods.data.labels import FOLDS
+
+    counts = np.unique(labels, return_counts=True)[1]
+    if len(counts) < 2:
+        raise NotApplicable(f"all {len(labels)} examples have one label: there is nothing to tell apart")
+    if counts.max() < FOLDS:
+        raise NotApplicable(f"no class has {FOLDS} examples among {len(labels)}, one for each fold of the probe")
+
+
+def _finite(features: "NDArray[np.float32]", whose: str) -> "NDArray[np.float32]":
+    import numpy as np
+
+    bad = int((~np.isfinite(features)).any(axis=1).sum())
+    if bad:
+        raise AuditorError(
+            f"the features of {whose} are not finite (NaN or infinite) on {bad} of {len(features)} examples",
+            "Check the weights and the preprocessing; nothing can be measured from such features.",
+        )
+    return features
 
 
 def _suits(features: "NDArray[np.float32]", labels: "NDArray[np.int64]", groups: tuple[str, ...], seed: int) -> Suits:
@@ -160,13 +193,23 @@ def beside_baselines(found: Transfer) -> Bars:
     }  # fmt: skip
     bars = []
     for label, hits in shown.items():
-        low, high = wilson(int(hits.sum()), len(hits), 0.95)
+        low, high = _interval(hits, found.groups)
         bars.append(Bar(label=label, value=float(hits.mean()), low=low, high=high))
     return Bars(
         title="Frozen features against baselines", x_label="accuracy", bars=tuple(bars),
         reference=(float(found.majority.mean()), "the commonest class"),
         reading="Accuracy from frozen features with 95% intervals, of the model and of the same network drawn anew.",
     )  # fmt: skip
+
+
+def _interval(hits: "NDArray[np.bool_]", groups: tuple[str, ...]) -> tuple[float, float]:
+    """As of the measurement: of counts, or of the mean over whole groups, which are counted where all agree."""
+    if not groups:
+        return wilson(int(hits.sum()), len(hits), 0.95)
+    if hits.all() or not hits.any():
+        return wilson(len(set(groups)) * int(hits[0]), len(set(groups)), 0.95)
+    low, high = t_interval(*grouped(hits.astype("float64"), groups), 0.95)
+    return max(0.0, low), min(1.0, high)
 
 
 def scores(found: Transfer) -> Table:

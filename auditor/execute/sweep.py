@@ -25,7 +25,8 @@ def sweep(
     A forward runs on the batches that some probe wants, a backward only on those where some probe wants a gradient.
     A batch is never cut before it runs, so what else is asked cannot change a number; each collector then sees the
     rows it asked for. A collector that raises fails its own probe only. When memory runs out the batch is halved,
-    and every later Step says so. Logits that are not finite fail the probes that would have used them.
+    and every later Step says so. Logits that are not finite fail the probes that would have used them, but for those
+    that ask for them.
     """
     run = _Run(model, batches, probes[0].sweep.target, [_enlist(probe, model.module) for probe in probes])
     total = max((probe.sweep.batch_count(probe.rows) for probe in probes), default=0)
@@ -144,7 +145,8 @@ class _Run:
         for place in self.wanted():
             rows = size if place.probe.rows is None else min(size, place.probe.rows - self.row)
             try:
-                _require_finite(finite[:rows], self.row)
+                if place.probe.finite:
+                    _require_finite(finite[:rows], self.row)
                 place.see(self.step(found, batch, rows, size, place.probe.taps))
             except Exception as error:  # noqa: BLE001  # a collector's fault is its own probe's failure
                 self.fail([place], error)

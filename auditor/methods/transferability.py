@@ -70,7 +70,8 @@ def _evidence(squares: Floats, projected: Floats, total: float, n: int, d: int) 
         size = float((b**2 * squares * projected / shrink**2).sum())
         residual = outside + float((projected * (a / shrink) ** 2).sum())
         gamma = float((b * squares / shrink).sum())
-        new_a, new_b = gamma / max(size, 1e-12), (n - gamma) / max(residual, 1e-12)
+        new_a = gamma / max(size, 1e-12) if gamma > 0 else a  # features that are all 0 say the same whatever a is
+        new_b = (n - gamma) / max(residual, 1e-12)
         done = abs(new_a / new_b - a / b) <= _TOLERANCE * a / b
         a, b = new_a, new_b
         if done:

@@ -11,15 +11,15 @@ from auditor.statistics import GRID, REPLICATES, Interval, t_interval
 
 Floats = NDArray[np.float64]
 
-ENOUGH_SEEDS, ENOUGH_UNITS = 5, 30
+ENOUGH_SEEDS, ENOUGH_UNITS, REALISTIC = 5, 30, 100
 
 
 @dataclass(frozen=True)
 class TwoWay:
     """A mean over K seeds and G units (examples, documents or groups), both drawn at random.
 
-    variance: of the mean; seeds: the part of it that only more seeds make smaller (0 for K = 1). freedom: degrees of
-    freedom of the variance, by Satterthwaite.
+    variance: of the mean; seeds: S2 of the seeds' means / K (0 for K = 1), in which the seeds' own part and what both
+    share, `residual`, are together. freedom: degrees of freedom of the variance, by Satterthwaite.
     """
 
     mean: float
@@ -28,11 +28,13 @@ class TwoWay:
     freedom: float
     replicates: int
     units: int
+    residual: float = 0.0
 
     @property
     def by_seed(self) -> bool:
-        """Whether the seeds limit what can be said: too few for a claim, or the larger part of the variance."""
-        if self.replicates == 1:
+        """Whether the seeds limit what can be said: too few for a claim, or the larger part of the variance; never
+        where there are seeds enough, but too few units."""
+        if self.replicates == 1 or (self.units < ENOUGH_UNITS and not self.few_seeds):
             return False
         return self.few_seeds or self.freedom + 1 < ENOUGH_UNITS or self.seeds > self.variance / 2
 
@@ -42,15 +44,29 @@ class TwoWay:
         return 1 < self.replicates < ENOUGH_SEEDS
 
     @property
+    def decides(self) -> bool:
+        """Whether there are as many seeds and units as a verdict takes."""
+        return not self.few_seeds and self.units >= ENOUGH_UNITS
+
+    @property
     def limiting(self) -> int:
         """How many there are of what limits."""
         return self.replicates if self.by_seed else self.units
 
     @property
     def moments(self) -> tuple[float, float, int]:
-        """(mean, sd, n), of which Student's interval is that of this mean: n - 1 are the degrees of freedom."""
+        """(mean, sd, n), of which Student's interval is that of this mean: n - 1 are the degrees of freedom.
+
+        Units too few for any verdict are counted themselves, so that it can say so; sd then gives the 95% interval.
+        """
+        from scipy.special import stdtrit
+
         n = max(2, int(self.freedom + 1e-9) + 1) if self.units > 1 else 1
-        return self.mean, float(np.sqrt(self.variance * n)), n
+        error = float(np.sqrt(self.variance))
+        if 1 < self.units < ENOUGH_UNITS and not self.by_seed:
+            error *= float(stdtrit(n - 1, 0.025) / stdtrit(self.units - 1, 0.025))
+            n = self.units
+        return self.mean, error * float(np.sqrt(n)), n
 
     def interval(self, confidence: float) -> Interval:
         """Student's interval of the mean."""
@@ -60,16 +76,26 @@ class TwoWay:
         """The same difference, seen from the other side."""
         return replace(self, mean=-self.mean)
 
-    def would_decide(self, confidence: float) -> int | None:
-        """About how many of what limits would hold 0 outside an interval: n (d / mean)^2; None above 100 n.
+    def would_decide(self, confidence: float) -> tuple[int, int] | None:
+        """About how many seeds and units would hold 0 outside an interval; None above 100 times as many.
 
-        d: half the interval's width. The rule by which verdicts speak of more examples.
+        More of what limits leaves the other's own part of the variance V: n' = n (V - rest) / (V (mean / d)^2 - rest),
+        d half the interval's width. Where that is too much, more of both, each n (d / mean)^2. Never fewer than a
+        verdict takes.
         """
         low, high = self.interval(confidence)
         if self.mean == 0 or not np.isfinite(high - low):
             return None
-        more = self.limiting * ((high - low) / 2 / self.mean) ** 2
-        return int(np.ceil(more)) if more <= 100 * self.limiting else None
+        times = max(1.0, ((high - low) / 2 / self.mean) ** 2)
+        rest = max(0.0, self.variance - self.seeds if self.by_seed else self.seeds - self.residual)
+        left = self.variance / times - rest
+        alone = (self.variance - rest) / left if left > 0 else np.inf
+        more, is_alone = (alone, True) if alone <= REALISTIC else (times, False)
+        if more > REALISTIC:
+            return None
+        seeds = int(np.ceil(self.replicates * more)) if self.by_seed or not is_alone else self.replicates
+        units = self.units if self.by_seed and is_alone else int(np.ceil(self.units * more))
+        return max(seeds, ENOUGH_SEEDS) if self.replicates > 1 else 1, max(units, ENOUGH_UNITS)
 
 
 def two_way(table: "NDArray[Any]", groups: Sequence[str] = ()) -> TwoWay:
@@ -100,7 +126,7 @@ def two_way(table: "NDArray[Any]", groups: Sequence[str] = ()) -> TwoWay:
     variance = max(seeds + columns - residual, seeds, columns)
     parts = seeds**2 / (rows - 1) + columns**2 / max(1, units - 1)
     freedom = variance**2 / parts if parts > 0 else float(units - 1)
-    return TwoWay(mean, variance, seeds, max(freedom, float(min(rows, units) - 1)), rows, units)
+    return TwoWay(mean, variance, seeds, max(freedom, float(min(rows, units) - 1)), rows, units, residual)
 
 
 def hierarchical(table: "NDArray[Any]", groups: Sequence[str], seed: int, bounds: Interval) -> tuple[float, ...]:
@@ -108,9 +134,11 @@ def hierarchical(table: "NDArray[Any]", groups: Sequence[str], seed: int, bounds
 
     Resampling both adds the interaction's variance more than once, and five rows show too little of their own: the
     quantiles are stretched about the estimate to the variance of two_way, and from the normal to Student's t of its
-    degrees of freedom; none leaves `bounds`. Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1 (2007).
+    degrees of freedom. Near a bound a mean is skewed, and its spread small just where it is too good: the moves are
+    taken on the scale of log((x - low) / (high - x)), on which they are symmetric and none leaves `bounds`. Owen, The
+    pigeonhole bootstrap, Annals of Applied Statistics 1 (2007).
     """
-    from scipy.special import ndtri, stdtrit
+    from scipy.special import expit, logit, ndtri, stdtrit
 
     totals, sizes = _totals(table, groups)
     rows, units = totals.shape
@@ -128,7 +156,12 @@ def hierarchical(table: "NDArray[Any]", groups: Sequence[str], seed: int, bounds
         moved *= np.sqrt(found.variance / own)
         outward = moved * (levels - 0.5) > 0
         moved[outward] *= stdtrit(found.freedom, levels[outward]) / ndtri(levels[outward])
-    return tuple(np.maximum.accumulate(np.clip(found.mean + moved, *bounds)).tolist())
+    low, width = bounds[0], bounds[1] - bounds[0]
+    place = (found.mean - low) / width
+    if not 0 < place < 1:
+        return (found.mean,) * len(GRID)
+    turned = low + width * expit(logit(place) + moved / width / (place * (1 - place)))
+    return tuple(np.maximum.accumulate(turned).tolist())
 
 
 def _totals(table: "NDArray[Any]", groups: Sequence[str]) -> tuple[Floats, Floats]:

@@ -98,5 +98,18 @@ def seal_data(ref: DataRef) -> DataRef:
     return ref.model_copy(update={"digest": f"sha256:{sha256(plain)}"})
 
 
+_NOT_ROWS = ("sample", "label", "labels", "targets", "group")
+
+
+def same_rows(one: DataRef, other: DataRef) -> bool:
+    """Whether both draw from the same rows, whatever of these is asked: a smaller sample is part of a larger one."""
+
+    def rows(ref: DataRef) -> tuple[object, ...]:
+        chosen = {name: value for name, value in _choices(ref.entry).items() if name not in _NOT_ROWS}
+        return ref.source, chosen, [file.sha256 for file in ref.files]
+
+    return rows(one) == rows(other)
+
+
 def _choices(entry: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in entry.get("options", {}).items() if name not in PLACES}

@@ -141,3 +141,22 @@ def test_describing_imports_neither_torch_nor_the_sources_libraries(root: Path) 
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_weights_that_a_factory_draws_are_the_same_in_every_process(root: Path) -> None:
+    """Two checks of one audit may load it in two processes, and must speak of one model."""
+    options = {
+        "factory": "torch.nn:Linear",
+        "kwargs": {"in_features": 3, "out_features": 2},
+        "modality": "tabular",
+        "classes": ["a", "b"],
+    }
+    ref = models.describe(ModelEntry(name="drawn", source="factory", options=options), root)
+    found = []
+    for start in (1, 2):
+        torch.manual_seed(start)
+        found.append(Model(ref, RUNTIME).load(root).module.state_dict()["weight"])
+        assert torch.equal(torch.randn(2), torch.randn(2, generator=torch.Generator().manual_seed(start)))
+    assert torch.equal(*found)
+    other = Model(ref, RUNTIME.model_copy(update={"seed": 1})).load(root).module.state_dict()["weight"]
+    assert not torch.equal(found[0], other)

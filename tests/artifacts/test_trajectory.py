@@ -57,7 +57,7 @@ def test_training_data_is_no_validation_data_under_another_name() -> None:
     parent = models.describe(ModelEntry(name="early", source="transformers", options={"path": "digits-early"}), ASSETS)
     settled = Finetune(parent="early", train="train", validation="same", recipe=Recipe())
     same = digits("train").model_copy(update={"name": "same"})
-    with pytest.raises(SourceError, match="holds the training data itself"):
+    with pytest.raises(SourceError, match="draws from the rows of the training data"):
         describe_finetune(ModelEntry(name="t", source="finetune", finetune=settled), parent, digits("train"), same)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -194,6 +194,18 @@ def test_logits_that_are_not_finite_fail_only_who_uses_them(net: Net) -> None:
     first, every = run(net, asked(INPUT, rows=32), predictions(), loader=FakeLoader(poison=100))
     assert len(first["input_gradient:"]) == 32
     assert isinstance(every, Failure) and "1 of 32 examples, the first in row 100" in every.message
+
+
+@dataclass(frozen=True)
+class Unafraid(PredictionsProbe):
+    finite: ClassVar[bool] = False
+
+
+def test_a_probe_that_asks_for_them_sees_logits_that_are_not_finite(net: Net) -> None:
+    own = Unafraid(predictions().sweep)
+    found, strict = run(net, own, predictions(), loader=FakeLoader(poison=100))
+    assert isinstance(strict, Failure) and own.key != predictions().key
+    assert np.flatnonzero(~np.isfinite(found.logits).all(axis=1)).tolist() == [100] and len(found.labels) == 256
 
 
 def test_out_of_memory_halves_the_batch_and_says_so(net: Net) -> None:

@@ -42,6 +42,25 @@ def test_two_draws_of_one_recipe_are_not_told_apart_and_a_worse_one_is() -> None
     assert worse.interval(0.95)[0] > 0
 
 
+@pytest.mark.parametrize(("n", "lost", "won"), [(200, 0.03, 0.005), (100, 0.05, 0.0), (500, 0.2, 0.15)])
+def test_few_differing_answers_do_not_pass_by_their_small_spread(n: int, lost: float, won: float) -> None:
+    """Where the truth is the bound, 'at least' passes in error in .025; of few lost answers it was .07 and .11."""
+    draw, above, zero = np.random.default_rng(11), 0, np.zeros((1, n))
+    for _ in range(1000):
+        place = draw.random((1, n))
+        other, own = Scores(zero, place < lost), Scores(zero, (place >= lost) & (place < lost + won))
+        found = own.less(other, ())
+        above += found.variance > 0 and found.interval(0.95)[0] > won - lost
+    assert above <= 40
+
+
+def test_many_differing_answers_have_students_interval_and_agreeing_ones_no_spread() -> None:
+    one, other = scores(0.9, 0.3, seed=1, n=2000), scores(0.6, 0.3, seed=2, n=2000)
+    plain, found = gap(one.table, other.table, ()), one.less(other, ())
+    assert found.interval(0.95) == pytest.approx(plain.interval(0.95), abs=0.001)
+    assert one.less(one, ()).variance == 0
+
+
 def test_the_best_beats_what_is_worse_and_equals_what_is_alike() -> None:
     tables = {"a": scores(0.9, 0.3, seed=1), "b": scores(0.9, 0.3, seed=2), "bad": scores(0.6, 0.9, seed=3)}
     found = standing(tables, (), 0.95)
@@ -56,6 +75,12 @@ def test_equal_candidates_are_seldom_said_not_to_be_the_best() -> None:
         found = standing({str(at): scores(0.9, 0.3, n=100, seed=seed + at) for at in range(3)}, (), 0.95)
         claims += found is not None and bool(found.beaten)
     assert claims <= 12, "the true rate is at most .05 in each direction of looking"
+
+
+def test_with_too_few_examples_or_seeds_nobody_is_beaten() -> None:
+    for seeds, n in ((1, 12), (5, 12), (3, 200)):
+        found = standing({"a": scores(1.0, 0.1, seeds, n), "bad": scores(0.0, 2.0, seeds, n, 1)}, (), 0.95)
+        assert found is not None and (found.best, set(found.equal), found.beaten) == ("a", {"bad"}, {})
 
 
 def test_what_diverged_is_never_the_best() -> None:

@@ -82,6 +82,14 @@ def test_features_that_say_everything_are_seen_by_every_score() -> None:
     assert h_score(clear, labels) > h_score(vague, labels)
 
 
+def test_features_that_are_all_zero_have_the_evidence_of_noise_alone() -> None:
+    """A network whose last rectifier is dead; y ~ N(0, 1/b) is all that is left, at its best b."""
+    _, labels = task()
+    shares = [(labels == name).mean() for name in range(3)]
+    expected = np.mean([-0.5 * (np.log(2 * np.pi * share) + 1) for share in shares])
+    assert logme(np.zeros((120, 3)), labels) == pytest.approx(expected)
+
+
 def test_constant_features_are_no_error() -> None:
     _, labels = task()
     assert np.isfinite(logme(np.ones((120, 3)), labels)) and h_score(np.ones((120, 3)), labels) == 0

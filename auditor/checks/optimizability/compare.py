@@ -1,7 +1,7 @@
 """Which of several models, or of several recipes of one, is the best on this task, and is that more than chance?"""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -32,22 +32,23 @@ class Compare(Check):
         formula="superiority = P(loss < loss') + P(loss = loss') / 2 over a fresh seed and a fresh example;  "
         "difference = mean over seeds and examples of the model's score less the other's",
         method="Candidates are the models of `against`, each a fine-tune or as it is, and the audited fine-tune's own "
-        "recipe with one factor changed at a time (`lr`, `optimizer`, `freeze`). All answer the same examples; seed k "
-        "stands beside seed k, a model without seeds beside each. The variance of a difference is that of the seeds' "
-        "means plus that of the examples' means, less the interaction that both hold; Student's interval has "
-        "Satterthwaite's degrees of freedom. Superiority is resampled over seeds and examples, stretched to that "
-        "variance and Student's t; losses equal to rounding tie. With one seed, claims are about these models alone. "
-        "The recommendation allows for the best being chosen by looking (Hsu, with Bonferroni). Times are those "
-        "to the worst of the candidates' lowest validation losses; lr_tolerance lies between the rates that are "
-        "surely within and those that are surely not.",
+        "recipe with one factor changed at a time (`lr`, `optimizer`, `freeze`). All answer the same examples; seed "
+        "k stands beside seed k, a model without seeds beside each. The variance of a difference is that of the "
+        "seeds' means plus that of the examples' means, less the interaction that both hold; Student's interval has "
+        "Satterthwaite's degrees of freedom; of accuracies, four examples more are in it, two won and two lost. "
+        "Superiority is resampled over seeds and examples, stretched to that variance and Student's t on the scale "
+        "of log odds; losses equal to rounding tie. With one seed, claims are about these models alone. The "
+        "recommendation allows for the best being chosen by looking (Hsu, with Bonferroni). Times are those to the "
+        "worst of the candidates' lowest validation losses; lr_tolerance lies between the rates that are surely "
+        "within and those that are surely not.",
         reading="A difference is shown only if its interval excludes 0. Superiority of one half: neither is better; of "
         "0.9: in nine of ten cases the model has the lower loss. It counts how often, the differences how much.",
         limits="Equal steps are no equal tuning: a learning rate found for one candidate is unfair to the others. "
         "Seeds of two recipes are drawn apart, so pairing them takes nothing out. Both models may be right and one "
-        "have the lower loss: read superiority beside accuracy. Fewer than five seeds decide nothing of recipes. "
-        "Tokens that masked models guess are drawn for each model apart.",
-        citation="Owen, The pigeonhole bootstrap, Annals of Applied Statistics 1 (2007). Bouthillier et al., "
-        "Accounting for Variance in Machine Learning Benchmarks, MLSys 2021. Hsu, Annals of Statistics 12 (1984).",
+        "have the lower loss: read superiority beside accuracy. Fewer than five seeds decide nothing of recipes, nor "
+        "fewer than 30 examples. Pretraining is in no budget. Masked models guess tokens drawn for each apart.",
+        citation="Owen, Annals of Applied Statistics 1 (2007). Bouthillier et al., Accounting for Variance in Machine "
+        "Learning Benchmarks, MLSys 2021. Hsu, Ann. Statist. 12 (1984). Agresti & Min, Statist. Med. 24 (2005).",
     )
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric(name="superiority", better="up", interval="bootstrap", resampling="example", what_to_try=CHOOSE,
@@ -65,7 +66,9 @@ class Compare(Check):
                what_to_try="Add warm-up, clip gradients or use an adaptive optimizer, so that the rate matters less."),
     )  # fmt: skip
 
-    lr: tuple[float, ...] = Field((), max_length=12, description="Learning rates to try in the model's own recipe.")
+    lr: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        (), max_length=12, description="Learning rates to try in the model's own recipe."
+    )
     optimizer: tuple[Literal["sgd", "adam", "adamw"], ...] = Field((), description="Optimizers to try in it.")
     freeze: tuple[Globs, ...] = Field(
         (), max_length=12, description="What to leave alone in it: a list of lists of globs, e.g. [[], [conv1.*]]."
@@ -119,9 +122,9 @@ class Compare(Check):
             yield self.averaged("steps_to_target_validation", [time for time, _ in times], name, censored=censored)
 
     def _tolerance(self, found: "Tolerance", own: Candidate) -> Measurement:
-        """What the grid encloses; a bound where it ends too early, and undecided with too few seeds for a recipe."""
+        """What the grid encloses; a bound where it ends too early, and undecided with too few seeds or examples."""
         if found.outer is None:
             one = self.exact("lr_tolerance", found.inner).model_copy(update={"censored": True})
         else:
             one = self.sampled("lr_tolerance", Enclosure(low=found.inner, high=found.outer))
-        return one if len(own.scores.loss) >= SEEDS else one.undecided()
+        return one if found.decides and len(own.scores.loss) >= SEEDS else one.undecided()

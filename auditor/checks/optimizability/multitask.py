@@ -14,6 +14,9 @@ TASKS = (
     "B: {...}}, steps: 200, seeds: 5}}}"
 )
 
+ENOUGH = 30
+"""Validation examples without which no gap is decided, as verdicts have it of examples."""
+
 
 class Multitask(Check):
     """Whether several tasks on one trunk help or hinder each other.
@@ -49,7 +52,7 @@ class Multitask(Check):
             "gap is that of this recipe and this number of steps. Training together takes as many times the work of a "
             "step as there are tasks, and a weight scales a task's gradient together, never alone. Normalization "
             "statistics are those of all tasks' batches. Validation examples are the same for all seeds: what other "
-            "examples would give is not in the interval. A single seed decides nothing."
+            "examples would give is not in the interval. A single seed, or fewer than 30 of them, decide nothing."
         ),
         citation="Yu et al., Gradient Surgery for Multi-Task Learning, NeurIPS 2020; Standley et al., Which Tasks "
         "Should Be Learned Together in Multi-task Learning?, ICML 2020.",
@@ -107,14 +110,18 @@ class Multitask(Check):
             yield self.averaged("gradient_conflict", shares, of=pair), note
 
     def _gaps(self, found: Tasks) -> Iterator[tuple[Measurement | None, str]]:
-        """Of each task. A run alone that diverged ends worse than it would have, so its gap is decided by nothing."""
+        """Of each task. A run alone that diverged ends worse than it would have, so its gap is decided by nothing; nor
+        is a gap on fewer examples than a verdict takes, which the seeds, all asked on the same ones, do not replace."""
         from auditor.methods.training.tasks import gaps
 
         joints = found.joints()
         for place, (name, alone) in enumerate(zip(found.names, found.alone, strict=True)):
-            each = gaps(alone.runs, [joint.tasks[place] for joint in joints])
+            together = [joint.tasks[place] for joint in joints]
+            each = gaps(alone.runs, together)
             if each is None:
                 yield None, f"task_gap of {name} was not measured: a run never had a finite loss."
                 continue
-            one = self.averaged("task_gap", each, of=name)
-            yield (one.undecided() if any(run.diverged for run in alone.runs) else one), ""
+            one, rows = self.averaged("task_gap", each, of=name), together[0].validation_rows
+            lost = any(run.diverged for run in alone.runs)
+            few = f"task_gap of {name}: {rows} validation examples are too few; {ENOUGH} are needed."
+            yield (one.undecided() if lost or rows < ENOUGH else one), few if rows < ENOUGH else ""

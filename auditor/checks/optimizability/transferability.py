@@ -28,8 +28,8 @@ class Transferability(Check):
             "The features are what enters the model's last linear layer, averaged over places; of a fine-tune those of "
             "its parent, on the training data. Neighbours vote by cosine of standardized features, each example left "
             "out of its own vote; the probe is a logistic regression that never saw the example (five folds; groups "
-            "are held out whole). The same is asked of a random twin: the same network, its weights drawn anew with "
-            "the same spread, its normalization statistics measured on the data."
+            "held out whole). Copies of an example are left out. The same is asked of a random twin: the same network, "
+            "its weights drawn anew with the same spread, its normalization statistics measured on the data."
         ),
         reading=(
             "Well above the random twin and the commonest class: fine-tuning begins with features that fit. No better "

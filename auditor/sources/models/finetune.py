@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from auditor.errors import SourceError
-from auditor.sources.digest import seal_model
+from auditor.sources.digest import same_rows, seal_model
 from auditor.sources.labels import match
 from auditor.sources.models.head import ENDINGS, renew_head, with_head
 from auditor.sources.models.tokens import tokenizer_of
@@ -37,9 +37,9 @@ def describe_finetune(entry: ModelEntry, parent: ModelRef, train: DataRef, valid
             hint="fine-tune a model that lies on disk",
             where=("models", entry.name, "finetune", "from"),
         )
-    if validation.digest == train.digest:
+    if same_rows(validation, train):
         raise SourceError(
-            f"models.{entry.name}.finetune.validation: data.{validation.name} holds the training data itself",
+            f"models.{entry.name}.finetune.validation: data.{validation.name} draws from the rows of the training data",
             hint="name other data: what is called validation must not be trained on",
             where=("models", entry.name, "finetune", "validation"),
         )

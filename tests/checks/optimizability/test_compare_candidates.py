@@ -1,6 +1,7 @@
 """optimizability.compare: a worse candidate is found, equal ones are not told apart, and the words say no more."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from histories import run
 from making import evidence
+from pydantic import ValidationError
 
 from auditor.artifacts.candidates import Candidate, Candidates, CandidatesOf, Price, candidates_of
 from auditor.artifacts.entrants import Entrant, entrants_of, varied
@@ -45,7 +47,7 @@ def fine_tune(steps: int, seeds: int, lr: float) -> ModelRef:
 
 def candidate(
     name: str, accuracy: float, seeds: int = 5, seed: int = 1, lost: int = 0, flops: float = 1e6, lr: float = 1e-3,
-    tuned: bool = True, classes: bool = True, factor: str = "", steps: int = 20,
+    tuned: bool = True, classes: bool = True, factor: str = "", steps: int = 20, made: int = 0,
 ) -> Candidate:  # fmt: skip
     """Seeds of one candidate on examples that are equally hard for all."""
     ref = fine_tune(steps, seeds, lr) if tuned else shipped()
@@ -54,7 +56,12 @@ def candidate(
     right = hard + 0.05 * draw.normal(size=(seeds, N)) < accuracy + 0.005 * draw.normal(size=(seeds, 1))
     loss = (1.1 - accuracy) * (2 * hard + 0.2 * draw.random((seeds, N)))
     runs = tuple(
-        run(validation=[2.0, 1.5 - accuracy, 1.1 - accuracy], diverged_at=13 if place < lost else None)
+        run(
+            validation=[2.0, 1.5 - accuracy, 1.1 - accuracy],
+            diverged_at=13 if place < lost else None,
+            batch_size=16,
+            gradient_norm=np.ones(made or steps),
+        )
         for place in range(seeds)
     )
     return Candidate(
@@ -112,6 +119,22 @@ def test_one_seed_is_a_claim_about_these_models_over_examples_and_few_seeds_deci
     for name in ("accuracy_difference b", "loss_difference b", "superiority b"):
         assert "3 seeds are too few" in obstacle(by(few)[name], 0.95)
     assert words(few).startswith("Descriptive only: 3 seeds")
+
+
+def test_a_dozen_examples_pass_nothing_however_many_seeds_there_are() -> None:
+    """A tenth of the examples is lost by every seed: twelve often hold none of them, and five seeds look alike."""
+    passed, draw = 0, np.random.default_rng(0)
+    for _ in range(40):
+        lost = np.tile(draw.random(12) < 0.1, (5, 1))
+        own = Scores(lost + draw.random((5, 12)), ~lost)
+        other = Scores(draw.random((5, 12)), draw.random((5, 12)) > 0.02)
+        each = tuple(replace(candidate(name, 0.9), scores=one) for name, one in (("a", own), ("b", other)))
+        found = Compare().measure(candidates=Candidates(each, tuple(map(str, range(12))), (), "nats"), seed=1)
+        one = by(found)["accuracy_difference b"]
+        passed += outcome(one, at_least=-0.05) == "pass" and not obstacle(one, 0.95)
+        assert (one.n, one.unit_of_resampling) == (12, "example")
+        assert "No difference in accuracy can be shown" in words(found)
+    assert passed == 0, "10 of 40 where the five seeds were counted"
 
 
 def test_a_model_without_a_fine_tune_stands_beside_every_seed() -> None:
@@ -175,6 +198,28 @@ def test_times_go_to_the_worst_of_the_minima_and_budgets_are_compared() -> None:
                for note in compared(candidate("a", 0.9), candidate("b", 0.7)).notes)  # fmt: skip
 
 
+def test_a_budget_is_what_was_seen_by_all_tasks_until_the_end() -> None:
+    stopped = compared(candidate("a", 0.9), candidate("stopped", 0.7, seed=2, made=5))
+    assert any("The budgets differ" in note and "a 320; stopped 80" in note for note in stopped.notes)
+    several = candidate("several", 0.7, seed=2)
+    tasks = tuple(TaskRef(name=name, weight=1.0, model=several.entrant.ref) for name in "xy")
+    joint = replace(several.entrant, ref=several.entrant.ref.model_copy(update={"tasks": tasks}))
+    both = compared(candidate("a", 0.9), replace(several, entrant=joint))
+    assert any("a 320; several 640" in note for note in both.notes)
+    table = next(block for block in both.blocks if isinstance(block, Table))
+    assert [row[-1] for row in table.rows] == [320, 640]
+
+
+def test_unequal_numbers_of_seeds_and_answers_that_are_not_finite_are_told() -> None:
+    found = compared(candidate("a", 0.9), candidate("b", 0.7, seeds=6, seed=2))
+    assert any("the first that both have are compared" in note for note in found.notes)
+    broken = candidate("b", 0.7, seed=2)
+    loss = np.where(np.arange(N) == 3, np.inf, broken.scores.loss)
+    told = compared(candidate("a", 0.9), replace(broken, scores=replace(broken.scores, loss=loss, diverged=5)))
+    assert "loss_difference b" not in by(told)
+    assert any("b gave answers that are not finite" in note for note in told.notes)
+
+
 def test_many_candidates_still_fit_in_a_report() -> None:
     found = compared(*(candidate(f"c{at}", 0.9 - at / 100, seed=at) for at in range(14)))
     assert len([one for one in found.measurements if one.name == "superiority"]) == 13
@@ -215,6 +260,31 @@ def test_unlabelled_data_encoders_and_other_heads_are_told() -> None:
     assert "strange is no candidate: it has other classes" in str(Compare().applies(subject(strange)))
 
 
+def test_data_that_a_candidate_was_trained_on_decide_nothing() -> None:
+    seen = labels.match(descended.tuned(), descended.digits("train", 32))  # part of the 64 of its training
+    own = subject(descended.shipped()).model_copy(update={"data": seen})
+    assert "tuned was trained on rows of these very data" in str(Compare().applies(own))
+    other = Subject(model=descended.shipped(), data=seen, against=(descended.tuned(),), runtime=descended.RUNTIME)
+    assert "tuned is no candidate: it was trained on rows of these very data" in str(Compare().applies(other))
+
+
+def test_a_model_that_was_named_and_cannot_be_compared_is_not_left_out_in_silence() -> None:
+    """An expectation on all candidates would else be met by those that are left."""
+    strange = descended.shipped().model_copy(update={"classes": tuple("abcdefghij"), "digest": "sha256:s", "name": "s"})
+    reason = str(Compare().applies(subject(strange, descended.shipped())))
+    assert "s is no candidate: it has other classes" in reason and "Leave it out of `against`" in reason
+    ref = descended.tuned(steps=4, seeds=2)
+    parent = strange.model_copy(update={"name": "parent"})
+    grown = ref.model_copy(update={"parent": parent})
+    assert Compare(lr=(0.05,)).applies(subject(parent, model=grown)) is None  # there unless others are named
+
+
+def test_a_rate_of_nothing_is_refused() -> None:
+    for rate in (0.0, -1e-3):
+        with pytest.raises(ValidationError, match="greater than 0"):
+            Compare(lr=(rate,))
+
+
 def test_a_factor_changes_the_recipe_alone_and_its_runs_are_shared() -> None:
     ref = descended.tuned(steps=4, seeds=2)
     changed = varied(ref, "lr", 0.05)
@@ -233,6 +303,9 @@ def test_classes_in_another_order_are_matched_by_name() -> None:
     found, said = entrants_of(subject(turned, model=ref), {})
     assert not said and found[1].data.classes == ref.classes[::-1]
     assert found[0].data.labels != found[1].data.labels
+    needs = candidates_of(subject(turned, model=ref), {}, 16).needs()
+    orders = [needs[f"answers_{at}_1"].sweep.batches.load(descended.ASSETS).order[:16] for at in (0, 1)]
+    assert orders[0] != orders[1] and [needs[f"answers_{at}_1"].rows for at in (0, 1)] == [16, None]
 
 
 # How answers become scores.
@@ -268,6 +341,8 @@ def test_only_examples_that_all_answered_are_compared_each_beside_itself() -> No
         [[True, True]], [[True, False]],
     ]  # fmt: skip
     assert any("2 examples were not answered by every candidate" in note for note in found.notes)
+    copied = gathered(said("abab"), said("abab"))
+    assert copied.examples == ("a", "b") and copied.notes[0] == "2 examples are copies of others, asked once."
     with pytest.raises(NotApplicable, match="share 1 examples"):
         gathered(said("ab"), said("bx"))
 
@@ -277,6 +352,7 @@ def test_answers_that_are_not_finite_are_wrong_and_infinitely_costly() -> None:
     broken = found.each[1].scores
     assert broken.right is not None and broken.right.tolist() == [[False, True]]
     assert np.isinf(broken.loss[0, 0]) and not broken.finite
+    assert (found.each[0].scores.diverged, broken.diverged) == (0, 1)
 
 
 def test_texts_are_compared_by_token_or_by_byte_and_silent_ones_left_out() -> None:
@@ -300,6 +376,16 @@ def test_fine_tunes_beside_what_they_began_from() -> None:
     assert measured["accuracy_difference shipped"].value < 0
     assert measured["superiority shipped"].value < 0.2
     assert {one.split()[-1] for one in measured} == {"early", "shipped"}
+
+
+def test_a_rate_that_diverges_is_told_and_ends_nothing() -> None:
+    """Its last weights are finite, their answers are not: the others are compared all the same."""
+    ref = descended.tuned(steps=6, seeds=2, lr=3e-3)
+    found = evidence(Compare(rows=64, lr=(1e30,)), subject(model=ref), descended.ASSETS, seed=1)
+    measured = by(found)
+    assert measured["superiority lr 1e+30"].censored and "loss_difference lr 1e+30" not in measured
+    assert "Not lr 1e+30: training diverged, or answers were not finite." in words(found)
+    assert any("2 of 2 runs diverged" in note for note in found.notes)
 
 
 NET = """

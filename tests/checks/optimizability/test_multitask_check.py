@@ -1,5 +1,6 @@
 """optimizability.multitask: made-up runs with known gaps and conflicts, and runs of which nothing can be said."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -107,6 +108,19 @@ def test_a_run_alone_that_diverged_decides_nothing() -> None:
     assert of(found, "task_gap", "a").kind == "unreplicated"
     assert of(found, "task_gap", "b").kind == "sampled"
     assert "a alone: 1 of 2 runs diverged: seed 1 at step 20." in found.notes
+
+
+def test_a_gap_on_a_dozen_examples_decides_nothing_however_many_seeds_there_are() -> None:
+    def ends(rows: int) -> Evidence:
+        few = [replace(together({"a": 5 + seed, "b": 5}), validation_rows=rows) for seed in range(5)]
+        joint = [replace(one, joint=replace(one.joint, tasks=tuple(replace(task, validation_rows=rows)
+                 for task in one.joint.tasks))) for one in few if one.joint]  # fmt: skip
+        single = [alone(8, validation_rows=rows)] * 5
+        return measured(joint, a=single, b=single)
+
+    assert of(ends(30), "task_gap", "a").kind == "sampled"
+    assert of(ends(12), "task_gap", "a").kind == "unreplicated"
+    assert "task_gap of a: 12 validation examples are too few; 30 are needed." in ends(12).notes
 
 
 def test_losses_that_were_never_finite_give_no_gap() -> None:

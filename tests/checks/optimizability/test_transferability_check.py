@@ -1,5 +1,6 @@
 """optimizability.transferability: a trained network beats its random twin; shuffled labels bring it down to chance."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,11 @@ from healthy import Trained, of, trained
 from auditor.artifacts.inside import Inside
 from auditor.artifacts.roots import Batches, Model
 from auditor.artifacts.transfer import RandomModel, Transfer, transfer_of
+from auditor.blocks import Bars
 from auditor.checks.optimizability.transferability import Transferability
+from auditor.errors import AuditorError, NotApplicable
 from auditor.evidence import Counts, Evidence
+from auditor.judge.intervals import interval
 from auditor.sources.models.loaded import LoadedModel
 from auditor.subject import Subject
 
@@ -57,6 +61,52 @@ def test_labels_that_have_nothing_to_do_with_the_inputs_bring_it_down_to_chance(
     shuffled = tuple(np.random.default_rng(0).permutation(given.loader.dataset.targets()).tolist())
     evidence = Transferability().measure(found=found(given, labels=shuffled))
     assert value(evidence, "linear_probe_accuracy") < 0.2 and value(evidence, "knn_accuracy") < 0.2
+
+
+def asked(features: Any, labels: Any, examples: Any = None, groups: Any = None) -> Transfer:
+    """The need built on these rows instead of digits."""
+    given = trained("digits")
+    need, n = transfer_of(given.subject, 400), len(labels)
+    names = tuple(map(str, examples if examples is not None else range(n)))
+    held = replace(given.loader.dataset, labels=("0",) * n, examples=names, groups=tuple(groups or ("",) * n))
+    object.__setattr__(held, "targets", lambda: tuple(labels))
+    whole = replace(given.loader, dataset=held)
+    inside = Inside(np.asarray(features, dtype=np.float32)[list(whole.order)], "head", None, "")  # type: ignore[arg-type]
+    return need.build(batches=whole, own=inside, random=inside)
+
+
+def test_copies_of_an_example_do_not_tell_its_label() -> None:
+    rng = np.random.default_rng(0)
+    features, labels = rng.normal(size=(60, 8)), rng.integers(0, 3, 60)
+    four = asked(np.repeat(features, 4, axis=0), np.repeat(labels, 4), np.repeat(np.arange(60), 4))
+    evidence = Transferability().measure(found=four)
+    assert value(evidence, "knn_accuracy") < 0.6, "1.0 where copies voted"
+    assert evidence.measurements[0].n == len(evidence.examples) == 60
+    assert "180 of 240 examples are copies of others and are left out." in evidence.notes
+
+
+def test_one_class_rare_classes_and_broken_features_are_told() -> None:
+    features = np.random.default_rng(0).normal(size=(60, 8))
+    with pytest.raises(NotApplicable, match="all 60 examples have one label"):
+        asked(features, [1] * 60)
+    with pytest.raises(NotApplicable, match="no class has 5 examples"):
+        asked(features, np.arange(60) // 2)
+    features[3, 2] = np.nan
+    with pytest.raises(AuditorError, match=r"not finite .* on 1 of 60 examples"):
+        asked(features, np.arange(60) % 3)
+
+
+def test_the_figure_has_the_intervals_of_the_measurements() -> None:
+    """Groups that agree within themselves are worth as many examples as there are groups."""
+    rng = np.random.default_rng(0)
+    centres, labels = rng.normal(size=(60, 8)), np.repeat(rng.integers(0, 2, 60), 5)
+    features = np.repeat(centres, 5, axis=0) + 0.01 * rng.normal(size=(300, 8))
+    found = Transferability().measure(found=asked(features, labels, groups=[f"g{row // 5}" for row in range(300)]))
+    bars = next(block for block in found.blocks if isinstance(block, Bars)).bars
+    measured = {"neighbours, model": found.measurements[0], "probe, model": found.measurements[1]}
+    for bar in bars:
+        if bar.label in measured:
+            assert (bar.low, bar.high) == pytest.approx(interval(measured[bar.label], 0.95))
 
 
 def test_the_random_twin_leaves_the_model_alone_and_repeats() -> None:
