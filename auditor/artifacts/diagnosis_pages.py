@@ -22,8 +22,8 @@ TRY = {
     "good fit": "Nothing has to be changed for the sake of the fit.",
     "undetermined": "See below which fault is open: more validation rows or more seeds narrow the intervals.",
 }  # fmt: skip
-AT_ONCE = "The loss before the first step was far above that of guessing: look at the initialization and the scale of "
-AT_ONCE += "the inputs before the learning rate."
+AT_ONCE = "The loss before the first step was not finite or far above that of guessing: look at the initialization and "
+AT_ONCE += "the scale of the inputs before the learning rate."
 STOP = "The validation loss rose again before the end: stop earlier."
 
 NO_CLASSES = "a task without classes has no accuracy, and no labels that a probe could doubt"

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from auditor.artifacts.diagnosis_pages import TRY, diagnosis_blocks, gap_between, not_had
 from auditor.artifacts.probed import Probed, probed_of, probes
-from auditor.artifacts.trajectory import Trajectory, missing, trajectories_of
+from auditor.artifacts.trajectory import Trajectory, not_run_here, trajectories_of
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Counts, Evidence, Measurement, Metric
 from auditor.needs import Need
@@ -86,8 +86,8 @@ class Diagnosis(Check):
     confidence: float = Field(0.95, gt=0.5, lt=1, description="For the word: of the intervals that decide it.")
 
     def applies(self, subject: Subject) -> str | None:
-        """Skipped without recorded losses of a fine-tune."""
-        return missing(subject.history, ("losses", "validation"))
+        """Skipped without runs of a fine-tune."""
+        return not_run_here(subject.history)
 
     def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
         """The records of all seeds, and the probe of a classifier's labels."""
