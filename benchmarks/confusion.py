@@ -95,6 +95,8 @@ planted defect (benchmarks/zoo/fits.py: what each is). Each is audited by the ta
 of optimizability run. What an audit says is the first of the columns whose expectation, of severity error, failed,
 with Holm's correction over all of the preset; `nothing` if none failed and none was left open. Bold: what is right.
 Each member draws its optimizer, learning rate, schedule, width and noise of the pixels.
+Twins are of the classes that have twins of their own (small set, deep sigmoid, exploding start, sharp minimum); those
+of the other classes are the healthy fits of the same seeds, and are not counted again.
 
 | planted | {head} | right |
 |---|{rule}|---|

@@ -21,17 +21,19 @@ from typing import Any
 from benchmarks import confusion
 from benchmarks.audits import audit, deciding
 from benchmarks.zoo import DEFECTS, FITS, Unproven
+from benchmarks.zoo.fits import OWN_TWINS
 
 FIRST, MOST = 0, 100
 """The first seed, and where the search for seeds that learn the defect ends (others were used to choose bounds)."""
 
 
 def members(names: Sequence[str], seeds: int, twins: int) -> Iterator[tuple[str, bool, int]]:
-    """Defect, planted or not, and how many of it."""
+    """Defect, planted or not, and how many of it. A twin that is a healthy fit by another name is not counted again."""
     for name in names:
         yield name, True, seeds
-    for at, name in enumerate(names):
-        count = twins // len(names) + (at < twins % len(names))
+    own = [name for name in names if name not in FITS or name in OWN_TWINS]
+    for at, name in enumerate(own):
+        count = twins // len(own) + (at < twins % len(own))
         if count:
             yield name, False, count
 

@@ -23,15 +23,18 @@ def seed_curves(
     log: bool = False,
 ) -> Lines:
     """One line for each entry of `series`: the median over its (steps, values) histories, with the band from the
-    lowest to the highest where there are several. log: a logarithmic axis, if all that is shown is above 0."""
+    lowest to the highest where there are several; none where no value is finite. log: a logarithmic axis, if all that
+    is shown is above 0."""
     points = min(POINTS, MAX_FLOATS // (4 * len(series)))
-    lines = tuple(_line(label, histories, points) for label, histories in series.items())
+    every = [_line(label, histories, points) for label, histories in series.items()]
+    lines = tuple(line for line in every if line.y)
+    gone = ", ".join(line.label for line in every if not line.y)
     positive = all(min(line.low or line.y) > 0 for line in lines)
     several = max(len(histories) for histories in series.values())
     band = f" Lines are medians over {several} seeds; bands reach from the lowest seed to the highest."
     return Lines(
         title=title, x_label="training step", y_label=y_label, lines=lines, y_log=log and positive,
-        reading=reading + (band if several > 1 else ""),
+        reading=reading + (band if several > 1 else "") + (f" No value is finite of: {gone}." if gone else ""),
     )  # fmt: skip
 
 

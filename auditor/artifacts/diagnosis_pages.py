@@ -22,24 +22,24 @@ TRY = {
     "good fit": "Nothing has to be changed for the sake of the fit.",
     "undetermined": "See below which fault is open: more validation rows or more seeds narrow the intervals.",
 }  # fmt: skip
-AT_ONCE = "The loss before the first step was far above that of guessing: look at the initialization and the scale of "
-AT_ONCE += "the inputs before the learning rate."
+AT_ONCE = "The loss before the first step was not finite or far above that of guessing: look at the initialization and "
+AT_ONCE += "the scale of the inputs before the learning rate."
 STOP = "The validation loss rose again before the end: stop earlier."
 
 NO_CLASSES = "a task without classes has no accuracy, and no labels that a probe could doubt"
-NO_PROBE = "fewer than two classes have 20 training examples: no probe"
+NO_PROBE = "no probe: fewer than two classes have 20 training examples that can be held out while others are kept"
 OUTDONE = "the model does better on validation data than the probe, whose doubts may only be beyond it"
 
 
-def gap_between(first: "Rate", second: "Rate") -> tuple[float, CountsPair | Quantiles, int]:
-    """A difference of two rates, its distribution, and the units of the smaller sample."""
+def gap_between(first: "Rate", second: "Rate", unknown: float = 0.0) -> tuple[float, CountsPair | Quantiles, int]:
+    """A difference of two rates, its distribution, and the units of the smaller sample; unknown: as for gap_at_grid."""
     from auditor.methods.training.diagnosis import counts, gap_at_grid
 
     units = min(n for _, n in (first, second) if n)
-    if first[1] and second[1]:
+    if first[1] and second[1] and not unknown:
         k1, n1, k2, n2 = counts(first, second)
         return k1 / n1 - k2 / n2, CountsPair(k1=k1, n1=n1, k2=k2, n2=n2), units
-    return first[0] - second[0], Quantiles(values=gap_at_grid(first, second)), units
+    return first[0] - second[0], Quantiles(values=gap_at_grid(first, second, unknown)), units
 
 
 def not_had(found: "Signs", probed: Probed | None) -> dict[str, str]:
@@ -58,10 +58,16 @@ def diagnosis_blocks(found: "Signs", probed: Probed | None, trajectory: Trajecto
 def _verdict(found: "Signs") -> Text:
     word = found.word
     said = [f"{word[0].upper()}{word[1:]}.", TRY[word]]
+    lost = f"{found.lost} of {found.seeds} seeds diverged, and are left out of all that follows; first of all:"
+    said += [f"{lost} {_small(TRY['diverged'])}"] if found.lost and word != "diverged" else []
     said += [AT_ONCE] if word == "diverged" and found.at_once else []
     said += [STOP] if word == "overfitting" and found.risen > 0 else []
     return Text(title="Diagnosis", text=" ".join(said), reading="The first fault, in the order of the table, that the "
                 "numbers show; a good fit only where all are excluded.")  # fmt: skip
+
+
+def _small(sentence: str) -> str:
+    return sentence[0].lower() + sentence[1:]
 
 
 def _states(found: "Signs") -> Table:

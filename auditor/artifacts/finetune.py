@@ -193,12 +193,18 @@ def _reduced(runtime: Runtime) -> tuple[bool, tuple[str, ...]]:
 
 def _told(ref: ModelRef, run: Run) -> tuple[str, ...]:
     """What the recipe and the task mean for the numbers."""
-    count = len(run.frozen)
+    count, recipe = len(run.frozen), parts(ref)[0]
     said = {
+        f"`momentum` was not used: it is that of SGD, and the optimizer is {recipe.optimizer}.":
+            recipe.momentum > 0 and recipe.optimizer != "sgd",
+        f"The learning rate never reached `lr`: the warm-up of {recipe.warmup} steps is as long as the run or longer.":
+            recipe.warmup >= recipe.steps,
+        f"Batches hold {run.batch_size} rows, all that there are, not {recipe.batch_size}.":
+            run.batch_size < recipe.batch_size,
         "Losses are mean squared errors, in squared units of the label, not nats.": ref.task == "regression",
         "Losses are means over tokens.": ref.task in LANGUAGE,
         f"{count} of {len(run.changes.tensors)} tensors were left alone on purpose.": count > 0,
-    }
+    }  # fmt: skip
     return tuple(sentence for sentence, holds in said.items() if holds)
 
 

@@ -1,6 +1,6 @@
 """Probed: what a probe that never saw a row says of the training labels of a fine-tune, and how good it is itself."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,18 +14,21 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from auditor.methods.training.diagnosis import Probe
+    from auditor.methods.training.diagnosis import Known, Probe
+    from auditor.methods.training.record import Run
 
 
 @dataclass(frozen=True)
 class Probed:
-    """Of the first training rows whose class has at least 20 examples.
+    """Of the first training rows those that can be judged: of classes of 20 examples or more that other folds hold too.
 
     doubted: bool [k], labels that the probe confidently contradicts (methods/data/labels). right: bool [k], whether it
-    gives the label, out of fold. held: bool [m], whether it gives the labels of the first validation rows, which belong
-    to held_groups. labels, guesses: names [k]. small: classes left out. blind: the model's features are not finite, so
-    that the probe sees the inputs alone. whole: how many training rows there are. k and m are 0 where fewer than two
-    classes are large enough.
+    gives the label, out of fold. held: bool [m], whether it gives the labels of the first validation rows. labels,
+    guesses: names [k]. groups: the units of these rows; train_units, held_units: of all rows of both data sets, equal
+    rows being one unit; empty where rows stand alone. small: classes left out. blind: the model's features are not
+    finite, so that the probe sees the inputs alone. looked: the training rows looked at; copied: of them those that
+    repeat another one. whole: how many training rows there are. k and m are 0 where fewer than two classes can be
+    judged.
     """
 
     doubted: "NDArray[np.bool_]"
@@ -35,10 +38,13 @@ class Probed:
     guesses: tuple[str, ...]
     examples: tuple[str, ...]
     groups: tuple[str, ...]
-    held_groups: tuple[str, ...]
+    train_units: tuple[str, ...]
+    held_units: tuple[str, ...]
     small: tuple[str, ...]
     classes: int
     blind: bool
+    looked: int
+    copied: int
     whole: int
 
     def probe(self) -> "Probe | None":
@@ -47,18 +53,33 @@ class Probed:
 
         if not len(self.right) or not len(self.held):
             return None
-        units = [len(set(groups)) or None for groups in (self.groups, self.held_groups)]
-        held = (float(self.held.mean()), min(len(self.held), units[1] or len(self.held)))
-        return Probe(int(self.doubted.sum()), int(self.right.sum()), len(self.right), held, units[0], units[1])
+        held = (float(self.held.mean()), len(set(self.held_units[: len(self.held)])) or len(self.held))
+        units = len(set(self.groups)) or len(self.right)
+        return Probe(int(self.doubted.sum()), int(self.right.sum()), len(self.right), self.looked, units, held)
+
+    def known(self, runs: "Sequence[Run]") -> "Known":
+        """What this says of the rows that the runs' accuracies were taken on."""
+        from auditor.methods.training.diagnosis import Known
+
+        def units(column: tuple[str, ...], rows: int) -> int | None:
+            count = len(set(column[:rows]))
+            return count if 0 < count < rows else None
+
+        train, held = min(run.train_rows for run in runs), min(run.validation_rows for run in runs)
+        return Known(self.classes, self.whole, units(self.train_units, train), units(self.held_units, held))
 
     def notes(self) -> tuple[str, ...]:
-        """What the probe did not see."""
+        """What the probe did not see, and what it could not judge."""
         said = []
         if self.blind:
             said.append("What enters the model's head is not finite before training: the probe saw the inputs alone.")
         if self.small:
             listed = ", ".join(self.small[:5]) + (" ..." if len(self.small) > 5 else "")
-            said.append(f"Labels of classes with fewer than 20 training examples are not probed: {listed}.")
+            said.append("Labels of classes with fewer than 20 training examples, or of one group alone, are not "
+                        f"probed: {listed}.")  # fmt: skip
+        if self.copied:
+            said.append(f"{self.copied} of {self.looked} training rows repeat others: the probe judges them together, "
+                        "and they count as one.")  # fmt: skip
         return tuple(said)
 
 
@@ -69,6 +90,7 @@ class ProbedOf(Derived[Probed]):
     The fine-tuned model's own features would not do: they know by heart the wrong labels that were learned.
     """
 
+    version: ClassVar[int] = 2
     artifact: ClassVar[type] = Probed
     train: ContentOf
     validation: ContentOf
@@ -91,39 +113,64 @@ class ProbedOf(Derived[Probed]):
         """Five folds of the training rows; the validation rows are judged by a probe of all of them."""
         import numpy as np
 
-        from auditor.methods.data.labels import confident_disagreement, fitted, held_out, large_enough, reduced
+        from auditor.methods.data import labels as doubts
 
         seed, train, validation = self.draw_seed(self.run_seed), upstream["train"], upstream["validation"]
         labels, other = train.labels[: self.rows], validation.labels[: self.rows]
-        kept = large_enough(labels)
-        names = np.unique(labels[kept])
-        if len(names) < 2:
-            kept, other = kept[:0], other[:0]
         inside = (upstream["train_inside"], upstream["validation_inside"])
         blind = not all(np.isfinite(each.features).all() for each in inside)
-        sides = [_features(*pair, blind)[: self.rows] for pair in zip((train, validation), inside, strict=True)]
-        asked, groups = labels[kept], tuple(train.groups[row] for row in kept.tolist()) if train.groups else ()
-        doubted, guesses, held = np.zeros(0, bool), asked, np.zeros(0, bool)
-        if len(kept):
-            table = reduced(np.concatenate([sides[0][kept], sides[1]]), seed)
-            shares = held_out(table[: len(kept)], asked, groups, seed)
-            doubted, guesses = confident_disagreement(shares, asked), names[shares.argmax(axis=1)]
-            held = fitted(table[: len(kept)], asked).predict(table[len(kept) :]) == other
+        shown = [_shown(each) for each in (train, validation)]
+        same = [doubts.copies(each) for each in shown]
+        units = [doubts.together(*pair) for pair in zip(same, (train.groups, validation.groups), strict=True)]
+        kept = doubts.large_enough(labels)
+        guesses, doubted, held = labels[:0], np.zeros(0, bool), np.zeros(0, bool)
+        if len(np.unique(labels[kept])) > 1:
+            sides = [_features(*each, blind)[: self.rows] for each in zip(shown, inside, strict=True)]
+            table = doubts.reduced(np.concatenate([sides[0][kept], sides[1]]), seed)
+            groups = tuple(units[0][row] for row in kept.tolist()) if units[0] else ()
+            shares = doubts.held_out(table[: len(kept)], labels[kept], groups, seed)
+            held = doubts.fitted(table[: len(kept)], labels[kept]).predict(table[len(kept) :]) == other
+            kept, guesses, doubted = _judged(shares, labels, kept)
+        kept = kept if len(doubted) else kept[:0]
+        asked = labels[kept]
         said = [tuple(train.classes[place] for place in column.tolist()) for column in (asked, guesses)]
         small = sorted(set(labels.tolist()) - set(asked.tolist()))
         return Probed(
             doubted, guesses == asked, held, said[0], said[1], tuple(train.examples[row] for row in kept.tolist()),
-            groups, validation.groups[: len(held)], tuple(train.classes[place] for place in small), len(train.classes),
-            blind, len(train.examples),
+            tuple(units[0][row] for row in kept.tolist()) if units[0] else (), units[0], units[1],
+            tuple(train.classes[place] for place in small), len(train.classes), blind, len(labels),
+            len(labels) - len(set(same[0][: len(labels)])), len(train.examples),
         )  # fmt: skip
 
 
-def _features(content: Content, inside: Inside, blind: bool) -> "NDArray[np.float64]":
+def _judged(
+    shares: "NDArray[np.float64]", labels: "NDArray[np.int64]", kept: "NDArray[np.int64]"
+) -> "tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]":
+    """Of the rows that the probe could give right: their places, what it says, and which labels it doubts."""
     import numpy as np
 
-    simple = content.simple
-    parts = [simple] if content.modality == "tabular" else [simple, _shape(content)]
-    parts = parts if blind else [*parts, inside.features.astype(np.float64)]
+    from auditor.methods.data.labels import confident_disagreement, judged
+
+    names, known = np.unique(labels[kept]), judged(shares, labels[kept])
+    rows, own = kept[known], np.isin(names, labels[kept][known])
+    if own.sum() < 2:
+        return rows[:0], rows[:0], np.zeros(0, bool)
+    return rows, names[shares[known].argmax(axis=1)], confident_disagreement(shares[known][:, own], labels[rows])
+
+
+def _shown(content: Content) -> "NDArray[np.float64]":
+    """What a row says of itself, whatever model sees it."""
+    import numpy as np
+
+    if content.modality == "tabular":
+        return content.simple
+    return np.concatenate([content.simple, _shape(content)], axis=1)
+
+
+def _features(shown: "NDArray[np.float64]", inside: Inside, blind: bool) -> "NDArray[np.float64]":
+    import numpy as np
+
+    parts = [shown] if blind else [shown, inside.features.astype(np.float64)]
     shortest = min(map(len, parts))
     return np.concatenate([part[:shortest] for part in parts], axis=1)
 

@@ -163,6 +163,16 @@ def missing(history: History | None, wanted: tuple[Holding, ...]) -> str | None:
     )
 
 
+def not_run_here(history: History | None) -> str | None:
+    """None for a fine-tune of the audit itself, whose runs are recorded seed by seed; else why that is needed."""
+    if history is None or history.source == "finetune":
+        return missing(history, ())
+    return (
+        f"it reads runs that the audit makes itself, from several seeds and with both losses in evaluation mode, not a "
+        f"history of source {history.source}; fine-tune the model here: {RECORD}"
+    )
+
+
 _WORDS: dict[Holding, str] = {
     "weights": "weights",
     "changes": "changes of the weights",

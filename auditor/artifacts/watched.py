@@ -24,3 +24,13 @@ class OfHistory(Value):
         from auditor.artifacts.trajectory import trajectories_of
 
         return {"trajectory": trajectories_of(subject)}
+
+
+class OfRuns(OfHistory):
+    """Asks for the runs of a fine-tune of the audit itself; a trace of another's loop holds no such runs."""
+
+    def applies(self, subject: Subject) -> str | None:
+        """Skipped for other histories, and without any."""
+        from auditor.artifacts.trajectory import not_run_here
+
+        return not_run_here(subject.history)

@@ -244,3 +244,6 @@ FITS: dict[str, Generator] = {
     "sharp_minimum": sharp_minimum,
 }
 """The generators, by the name of what they plant."""
+
+OWN_TWINS = ("small_set", "deep_sigmoid", "exploding_start", "sharp_minimum")
+"""Those whose twins differ from a healthy member of the same seed in more than the name."""

@@ -187,6 +187,16 @@ def test_adapters_and_frozen_parts_of_a_transformer(root: Path) -> None:
     assert f"{len(run.frozen)} of {len(run.changes.tensors)} tensors were left alone on purpose." in run.remarks
 
 
+def test_what_a_recipe_asks_for_in_vain_is_not_silent(root: Path) -> None:
+    asked = {"momentum": 0.9, "warmup": 24, "batch_size": 64}
+    remarks = " ".join(make(FineTune(tuned(root, factory(root), rows, **asked), 1, RUNTIME), root).remarks)
+    assert "`momentum` was not used" in remarks and "optimizer is adamw" in remarks
+    assert "warm-up of 24 steps is as long as the run" in remarks and "Batches hold 48 rows" in remarks
+    plain = {"momentum": 0.9, "warmup": 23, "optimizer": "sgd"}
+    none = " ".join(make(FineTune(tuned(root, factory(root), rows, **plain), 1, RUNTIME), root).remarks)
+    assert not any(word in none for word in ("momentum", "warm-up", "Batches"))
+
+
 def test_reduced_precision_on_a_processor_is_not_silent(root: Path) -> None:
     run = make(
         FineTune(tuned(root, factory(root), rows), 1, RUNTIME.model_copy(update={"precision": "bfloat16"})), root

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from healthy import trained
+from histories import run
 
 from auditor.artifacts.content import Content, ContentOf
 from auditor.artifacts.inside import Inside, InsideOf
@@ -96,6 +97,32 @@ def test_classes_of_few_examples_are_left_out_and_said() -> None:
 def test_groups_are_held_out_whole_and_counted() -> None:
     groups = tuple(f"writer{row // 10}" for row in range(len(content().labels)))
     counted = probed(groups=groups).probe()
-    assert (
-        counted is not None and counted.train_units is not None and counted.noise[1] == counted.train_units < counted.n
-    )
+    assert counted is not None and counted.noise[1] == counted.units < counted.n
+
+
+def test_copies_of_a_wrong_label_do_not_vouch_for_it() -> None:
+    """Each of the training rows stands there eight times: only the rows that differ are evidence."""
+    labels = noisy(0.2)
+    rows = np.concatenate([np.tile(np.arange(240), 8), np.arange(240, len(labels))])
+    whole = content()
+    again = {name: getattr(whole, name)[rows] for name in ("thumbnails", "simple")}
+    more = dict(again, examples=tuple(whole.examples[row] for row in rows))
+    cut = 2 * len(rows) // 3
+    found, wrong = probed(labels[rows], **more), (labels != whole.labels)[rows][:1000]
+    assert cut > 1000 == found.looked and found.copied == 760 and "760 of 1000" in found.notes()[0]
+    assert found.doubted.mean() > 0.12 and (found.doubted & wrong).sum() > 0.5 * wrong.sum()
+    counted = found.probe()
+    known = found.known([run(train_rows=1000, validation_rows=2)])
+    assert counted is not None and counted.units == known.train_units == 240 and known.validation_units is None
+
+
+def test_a_class_of_one_group_cannot_be_judged() -> None:
+    """Held out whole, its class is unknown to the probe, whatever the labels are."""
+    labels = content().labels
+    alone = tuple("the only one" if label == 3 else f"writer{row // 10}" for row, label in enumerate(labels))
+    found = probed(groups=alone)
+    name = content().classes[3]
+    assert found.small == (name,) and name not in found.labels and found.doubted.mean() < 0.05
+    assert len(found.right) == len(found.examples) < found.looked and found.right.mean() > 0.85
+    every = probed(groups=tuple(map(str, labels)))
+    assert every.probe() is None and not len(every.right)

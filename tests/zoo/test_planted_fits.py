@@ -11,8 +11,9 @@ from safetensors.torch import load_file
 
 from benchmarks.audits import audit, deciding
 from benchmarks.confusion import NOTHING, RIGHT, SAID, UNDECIDED, page, said
+from benchmarks.detection import members
 from benchmarks.zoo import FITS, Member
-from benchmarks.zoo.fits import NOISE, digits, recipe
+from benchmarks.zoo.fits import NOISE, OWN_TWINS, digits, recipe
 
 SEED = 200
 
@@ -46,6 +47,21 @@ def test_what_is_planted_differs_from_its_twin_in_that_alone(made: dict) -> None
         assert all(torch.equal(planted[key], twin[key]) for key in twin)
     for name in ("diverging_rate", "small_model", "dead_block", "deep_sigmoid", "exploding_start"):
         assert all(labels(made[name, True], part) == labels(made[name, False], part) for part in ("train", "eval"))
+
+
+def test_no_twin_is_counted_that_is_a_healthy_fit_by_another_name(made: dict) -> None:
+    def content(member: Member) -> list[bytes]:
+        spec = [line.encode() for line in member.spec.read_text().splitlines() if not line.startswith("name:")]
+        return [
+            *spec,
+            *((member.folder / part).read_bytes() for part in ("model.safetensors", "train.csv", "eval.csv")),
+        ]
+
+    healthy = content(made["healthy", False])
+    own = {name for (name, planted), one in made.items() if not planted and content(one) != healthy}
+    assert own == set(OWN_TWINS) - {"sharp_minimum"}
+    counted = {name: count for name, planted, count in members(list(FITS), 20, 20) if not planted}
+    assert counted == dict.fromkeys(OWN_TWINS, 5)
 
 
 def test_the_proofs_of_the_files(made: dict) -> None:

@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 
-from auditor.artifacts.watched import OfHistory
+from auditor.artifacts.watched import OfRuns
 from auditor.blocks import AnyBlock
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Counts, Evidence, Metric
-from auditor.subject import Holding
 
 if TYPE_CHECKING:
     from auditor.artifacts.trajectory import Trajectory
@@ -32,14 +31,14 @@ def _pair(name: str, unit: str, doc: str, what_to_try: str) -> tuple[Metric, Met
     return first, second
 
 
-class Convergence(OfHistory, Check):
+class Convergence(OfRuns, Check):
     """How far and how fast the loss falls when the model is fine-tuned, over seeds.
 
     Figure: loss curves over the seeds, with a band.
     """
 
     pillar: ClassVar[Pillar] = "optimizability"
-    holding: ClassVar[tuple[Holding, ...]] = ("losses", "validation")
+    version: ClassVar[int] = 2
     about: ClassVar[About] = About(
         title="Convergence of the fine-tune",
         question="How far and how fast does the loss fall, and does it do so whatever the seed?",
@@ -85,7 +84,7 @@ class Convergence(OfHistory, Check):
         ),
         Metric(
             name="converged_share", better="up", interval="wilson", resampling="seed",
-            doc="Share of the seeds whose validation loss reaches `target`; needs that parameter.",
+            doc="Share of the seeds whose validation loss reaches `target`, and that do not diverge; needs `target`.",
             what_to_try="Lower the learning rate if seeds diverge, or train longer if they are still falling.",
         ),
     )  # fmt: skip
@@ -105,7 +104,8 @@ class Convergence(OfHistory, Check):
         ]
         notes = (*trajectory.notes(), *((UNTARGETED,) if self.target is None else ()))
         if self.target is not None:
-            reached = sum(one["steps_to_target"].reached for one in sides["validation"])
+            there = [one["steps_to_target"].reached for one in sides["validation"]]
+            reached = sum(one and not run.diverged for one, run in zip(there, runs, strict=True))
             measured.append(self.sampled("converged_share", Counts(k=reached, n=len(runs))))
         return Evidence(measurements=tuple(measured), blocks=self._blocks(runs), notes=notes)
 

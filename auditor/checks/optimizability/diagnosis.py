@@ -7,9 +7,9 @@ from pydantic import Field
 
 from auditor.artifacts.diagnosis_pages import TRY, diagnosis_blocks, gap_between, not_had
 from auditor.artifacts.probed import Probed, probed_of, probes
-from auditor.artifacts.trajectory import Trajectory, missing, trajectories_of
+from auditor.artifacts.trajectory import Trajectory, not_run_here, trajectories_of
 from auditor.check import About, Check, Pillar
-from auditor.evidence import Counts, Evidence, Measurement, Metric, Quantiles
+from auditor.evidence import Counts, Evidence, Measurement, Metric
 from auditor.needs import Need
 from auditor.subject import Subject
 
@@ -24,6 +24,7 @@ class Diagnosis(Check):
     """
 
     pillar: ClassVar[Pillar] = "optimizability"
+    version: ClassVar[int] = 2
     about: ClassVar[About] = About(
         title="Diagnosis",
         question="What does the fine-tune suffer from, if anything?",
@@ -35,14 +36,15 @@ class Diagnosis(Check):
             "before step 1, both in evaluation mode. The probe is a logistic regression on simple features of the "
             "inputs (of pictures also the lowest frequencies, of texts runs of bytes) and on what enters the head of "
             "the model before it was fine-tuned; it judges the fifth of the training rows that it was not fitted on, "
-            "in classes of at least 20 examples. The accuracies are means over the seeds that did not diverge, with "
-            "Newcombe's interval over examples (a training accuracy of all training rows is known); where rows "
-            "belong to groups, a rate is worth as many units as there are groups. A fault is found if its whole "
-            "interval lies above what is tolerated (the parameters), and excluded if it lies below. Overfitting is "
-            "also found where the gap is above 0 and the validation loss has risen again. The word is the first "
-            "fault found; a good fit only if all are excluded, for most seeds each by itself too; else it is "
-            "undetermined. Of tasks without classes the gap is that of the losses, as a share of the validation loss "
-            "before step 1, over seeds."
+            "in classes of at least 20 examples. Rows that are equal, or of one group, are held out together and are "
+            "one unit. A row whose class the other folds lack cannot be judged: the gap to the model takes it for "
+            "missed, the upper end of its interval for right. The accuracies are means over the seeds that did not "
+            "diverge, with Newcombe's interval over examples or groups (a training accuracy of all training rows is "
+            "known); if a seed did diverge, both gaps are lower bounds. A fault is found if its whole interval lies "
+            "above what is tolerated (the parameters), and excluded if it lies below. Overfitting is also found where "
+            "the gap is above 0 and the validation loss has risen again. The word is the first fault found; a good fit "
+            "only if all are excluded, for most seeds by themselves too. Of tasks without classes the gap is that of "
+            "the losses as a share of the first, over seeds."
         ),
         reading=(
             "Read the word, then the table that says which fault is found, excluded or open. The order is that of "
@@ -50,9 +52,9 @@ class Diagnosis(Check):
         ),
         limits=(
             "Where classes overlap, hard examples are doubted as well as wrong labels. A probe that is far below the "
-            "model on validation data is no judge of labels: they are then left undetermined. A model that fits no "
-            "better than a linear probe could is not called underfitted if no linear probe does better. Intervals are "
-            "over examples, not over fresh seeds; diverged_share is a fact about the recorded seeds."
+            "model on validation data is no judge of labels: they are then left undetermined. No model is called "
+            "underfitted where no linear probe does better. Intervals are over examples, not seeds; diverged_share "
+            "is a fact about the recorded seeds."
         ),
         citation="Northcutt et al., Confident learning, JAIR 70 (2021). Newcombe, Statistics in Medicine 17 (1998). "
         "Zhang et al., Understanding deep learning requires rethinking generalization, ICLR 2017.",
@@ -84,8 +86,8 @@ class Diagnosis(Check):
     confidence: float = Field(0.95, gt=0.5, lt=1, description="For the word: of the intervals that decide it.")
 
     def applies(self, subject: Subject) -> str | None:
-        """Skipped without recorded losses of a fine-tune."""
-        return missing(subject.history, ("losses", "validation"))
+        """Skipped without runs of a fine-tune."""
+        return not_run_here(subject.history)
 
     def needs(self, subject: Subject) -> Mapping[str, Need[Any]]:
         """The records of all seeds, and the probe of a classifier's labels."""
@@ -94,24 +96,24 @@ class Diagnosis(Check):
 
     def measure(self, *args: Any, trajectory: Trajectory, probed: Probed | None = None, **artifacts: Any) -> Evidence:
         """The numbers in their order, and the word."""
-        from auditor.methods.training.diagnosis import Tolerances, diagnose
+        from auditor.methods.training.diagnosis import Known, Tolerances, diagnose
 
-        allowed = Tolerances(self.noise, self.margin, self.rise, self.confidence)
+        runs, allowed = trajectory.runs, Tolerances(self.noise, self.margin, self.rise, self.confidence)
         probe = None if probed is None else probed.probe()
-        signs = diagnose(trajectory.runs, probe, allowed, *((probed.classes, probed.whole) if probed else ()))
+        signs = diagnose(runs, probe, allowed, known := probed.known(runs) if probed else Known())
         measured = [self.exact("diverged_share", signs.lost / signs.seeds, n=signs.seeds)]
         if probed is not None and probe is not None:
             if signs.fit:
                 measured.append(self.share("label_noise_share", probed.doubted.tolist(), probed.groups))
             if signs.train is not None:
-                measured.append(self._gap("underfit_gap", probe.rate, signs.train, bool(probed.groups)))
+                rates = (probe.rate, signs.train)
+                measured.append(self._gap("underfit_gap", rates, signs.lost, bool(probed.groups), probe.unknown))
             measured.append(self.sampled("good_fit", Counts(k=signs.good, n=signs.seeds)))
         if signs.train is not None and signs.validation is not None:
-            grouped = probe is not None and (probe.train_units or probe.validation_units) is not None
-            measured.append(self._gap("overfit_gap", signs.train, signs.validation, grouped))
+            measured.append(self._gap("overfit_gap", (signs.train, signs.validation), signs.lost, known.is_grouped))
         elif signs.apart:
-            gap = self.averaged("overfit_gap", signs.apart)
-            measured.append(gap.model_copy(update={"unit_of_resampling": "seed", "method": "t"}))
+            apart = self.averaged("overfit_gap", signs.apart, censored=signs.lost > 0)
+            measured.append(apart.model_copy(update={"unit_of_resampling": "seed", "method": "t"}))
         return Evidence(
             measurements=tuple(measured), blocks=diagnosis_blocks(signs, probed, trajectory),
             samples={"doubted": tuple(map(float, probed.doubted))} if probed else {},
@@ -120,8 +122,8 @@ class Diagnosis(Check):
             inapplicable=not_had(signs, probed),
         )  # fmt: skip
 
-    def _gap(self, name: str, first: "Rate", second: "Rate", grouped: bool) -> Measurement:
-        found = self.replicated(name, *gap_between(first, second))
-        method = "wilson" if isinstance(found.distribution, Quantiles) else found.method
-        unit = "group" if grouped else found.unit_of_resampling
-        return found.model_copy(update={"method": method, "unit_of_resampling": unit})
+    def _gap(self, name: str, rates: "tuple[Rate, Rate]", lost: int, grouped: bool, more: float = 0) -> Measurement:
+        """A gap of rates over the seeds that did not diverge: what the others would show is not known, only no less."""
+        found = self.replicated(name, *gap_between(*rates, more))
+        method, unit = found.method if all(n for _, n in rates) else "wilson", "group" if grouped else "example"
+        return found.model_copy(update={"method": method, "unit_of_resampling": unit, "censored": lost > 0})

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from auditor.artifacts.curves import seed_curves
 from auditor.artifacts.predictions import Predictions, predictions_of
-from auditor.artifacts.trajectory import Trajectory, missing, trajectories_of
+from auditor.artifacts.trajectory import Trajectory, not_run_here, trajectories_of
 from auditor.blocks import AnyBlock, Bar, Bars
 from auditor.check import About, Check, Pillar
 from auditor.evidence import CountsPair, Evidence, Metric
@@ -15,6 +15,8 @@ from auditor.needs import Need
 from auditor.subject import Subject
 
 SIMPLER = "Stop earlier, regularize (weight decay, dropout, augmentation), train fewer layers, or collect more data."
+
+LOST = "The run that the model comes from diverged: what is left of it may hide a gap, so both are lower bounds."
 
 
 class Generalization(Check):
@@ -79,7 +81,7 @@ class Generalization(Check):
         found: dict[str, Need[Any]] = {
             "predictions": predictions_of(subject, self.rows), "trained": predictions_of(trained, self.rows),
         }  # fmt: skip
-        if missing(subject.history, ("losses", "validation")) is None:
+        if not_run_here(subject.history) is None:
             found["trajectory"] = trajectories_of(subject)
         return found
 
@@ -89,8 +91,8 @@ class Generalization(Check):
         """Both gaps."""
         from auditor.methods.training.gap import Gap, scored
 
-        each = (scored(one.logits, one.labels, one.targets, one.groups) for one in (predictions, trained))
-        gap, sides = Gap(*each), ("the audit's data", "training data")
+        gap = Gap(*(scored(one.logits, one.labels, one.targets, one.groups) for one in (predictions, trained)))
+        sides = ("the audit's data", "training data")
         estimates, is_counted = {"loss_gap": gap.loss}, gap.test.missed is not None and not gap.groups
         if gap.test.missed is not None and gap.groups:
             estimates["generalization_gap"] = gap.error
@@ -101,9 +103,10 @@ class Generalization(Check):
             pair = CountsPair(k1=gap.test.errors, n1=n, k2=gap.train.errors, n2=m)
             measured.insert(0, self.sampled("generalization_gap", pair))
         rates = () if gap.test.missed is None else (gap.test.errors / n, gap.train.errors / m)
-        losses = (float(gap.test.losses.mean()), float(gap.train.losses.mean()))
         blocks = [_bars("Error rate", sides, rates)] if rates else []
-        blocks.append(_bars("Mean loss", sides, losses))
+        blocks.append(_bars("Mean loss", sides, (float(gap.test.losses.mean()), float(gap.train.losses.mean()))))
+        if trajectory is not None and trajectory.runs[0].diverged:
+            measured, notes = [one.model_copy(update={"censored": True}) for one in measured], [*notes, LOST]
         said = dict.fromkeys((*notes, *predictions.notes(), *trained.notes()))
         why = {} if rates else {"generalization_gap": "a regression misses no class"}
         curves = () if trajectory is None else _curves(trajectory)

@@ -2,11 +2,10 @@
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from auditor.artifacts.watched import OfHistory
+from auditor.artifacts.watched import OfRuns
 from auditor.blocks import AnyBlock
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Evidence, Measurement, Metric, Quantiles
-from auditor.subject import Holding
 
 if TYPE_CHECKING:
     from auditor.artifacts.trajectory import Trajectory
@@ -15,18 +14,18 @@ if TYPE_CHECKING:
 NO_LAYERS = "a run has no record of a trained tensor of two dimensions"
 UNDETERMINED = {
     "vanishing_layers": NO_LAYERS, "exploding_layers": NO_LAYERS, "gradient_norm": "a run has no finite gradient",
-    "noise_scale": "the mean gradient over a run may be zero",
+    "noise_scale": "over the records of a run the squared mean gradient is not told from zero, or there are fewer than "
+    "two records or rows",
 }  # fmt: skip
 
 
-class GradientNorm(OfHistory, Check):
+class GradientNorm(OfRuns, Check):
     """Whether gradients stay in a healthy range over the steps and over the layers.
 
     Figure: the gradient norm against the step, and by layer.
     """
 
     pillar: ClassVar[Pillar] = "optimizability"
-    holding: ClassVar[tuple[Holding, ...]] = ("gradients",)
     version: ClassVar[int] = 3
     about: ClassVar[About] = About(
         title="Gradient norm",

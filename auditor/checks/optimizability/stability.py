@@ -6,11 +6,10 @@ from pydantic import Field
 
 from auditor.artifacts.curves import accuracy_windows
 from auditor.artifacts.trajectory import Trajectory
-from auditor.artifacts.watched import OfHistory
+from auditor.artifacts.watched import OfRuns
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Evidence, Measurement, Metric, Quantiles
 from auditor.statistics import moments, spread
-from auditor.subject import Holding
 
 if TYPE_CHECKING:
     from auditor.methods.training.record import Run, Side
@@ -19,14 +18,13 @@ SAID: "dict[Side, str]" = {"train": "training data", "validation": "validation d
 CALMER = "Lower the learning rate towards the end (a schedule), or take larger batches."
 
 
-class Stability(OfHistory, Check):
+class Stability(OfRuns, Check):
     """Whether the end of the fine-tune is calm, from record to record and from seed to seed.
 
     Figure: the standard deviation of the accuracy in a moving window.
     """
 
     pillar: ClassVar[Pillar] = "optimizability"
-    holding: ClassVar[tuple[Holding, ...]] = ("losses", "validation")
     about: ClassVar[About] = About(
         title="Stability of the fine-tune",
         question="Does the accuracy settle, or does it depend on the step and the seed at which training stops?",

@@ -19,6 +19,36 @@ def large_enough(labels: Ints) -> Ints:
     return np.flatnonzero(np.isin(labels, names[counts >= PER_CLASS]))
 
 
+def copies(rows: Floats) -> list[int]:
+    """Of each row the place of the first that is equal to it.
+
+    >>> copies(np.array([[1.0, 2.0], [0.0, 2.0], [1.0, 2.0]]))
+    [0, 1, 0]
+    """
+    first: dict[bytes, int] = {}
+    return [first.setdefault(row.tobytes(), place) for place, row in enumerate(np.ascontiguousarray(rows))]
+
+
+def together(same: Sequence[int], groups: Sequence[str]) -> tuple[str, ...]:
+    """The unit of each row: its group (a row without one stands alone), joined with those that hold copies of its rows.
+
+    same: as from copies. Empty where every row is a unit of its own.
+
+    >>> together([0, 1, 0, 3], ()), together([0, 1, 0, 3], ("a", "b", "b", "")), together([0, 1], ("a", "b"))
+    (('0', '1', '0', '2'), ('0', '0', '0', '1'), ())
+    """
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    first: dict[str, int] = {}
+    own = [first.setdefault(group, place) if group else place for place, group in enumerate(groups)]
+    ends = np.array([*same, *own], dtype=np.int64)
+    starts = np.arange(len(ends)) % max(1, len(same))
+    links = coo_matrix((np.ones(len(ends)), (starts, ends)), shape=(len(same), len(same)))
+    count, parts = connected_components(links, directed=False)
+    return () if count == len(same) else tuple(map(str, parts.tolist()))
+
+
 def folds(labels: Ints, groups: Sequence[str], seed: int) -> list[tuple[Ints, Ints]]:
     """Five times (rows to fit, rows held out), the shares of the labels kept; whole groups are held out together."""
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
@@ -68,6 +98,16 @@ def held_out(table: Floats, labels: Ints, groups: Sequence[str], seed: int) -> F
         row = np.zeros((len(held), len(names)))
         row[:, model.classes_] = model.predict_proba(table[held])
         found[held] = row
+    return found
+
+
+def judged(shares: Floats, labels: Ints) -> NDArray[np.bool_]:
+    """Which rows a probe could give right: where all rows of a class are held out together, it never heard of it.
+
+    shares: as from held_out.
+    """
+    index = np.unique(labels, return_inverse=True)[1]
+    found: NDArray[np.bool_] = shares[np.arange(len(index)), index] > 0
     return found
 
 

@@ -97,18 +97,19 @@ def _ends(rate: Rate, confidence: float) -> Interval:
     return wilson(round(share * n), n, confidence) if n else (share, share)
 
 
-def gap_at_grid(first: Rate, second: Rate) -> tuple[float, ...]:
-    """The confidence distribution at GRID of a difference of which at most one rate is a sample: the ends of Wilson's
-    one-sided intervals of that one, moved by the other."""
+def gap_at_grid(first: Rate, second: Rate, unknown: float = 0.0) -> tuple[float, ...]:
+    """The confidence distribution at GRID of a difference of rates: the ends of its one-sided intervals.
 
-    def end(rate: Rate, probability: float) -> float:
-        share, n = rate
-        if not n or probability == 0.5:
-            return share
-        ends = wilson(round(share * n), n, abs(1 - 2 * probability))
-        return ends[0] if probability < 0.5 else ends[1]
+    unknown: by how much the first rate may be higher, for the rows of which nothing is known; added to the upper half.
+    """
 
-    return tuple(end(first, probability) - end(second, 1 - probability) for probability in GRID)
+    def end(probability: float) -> float:
+        if probability == 0.5:
+            return first[0] - second[0]
+        low, high = gap(first, second, abs(1 - 2 * probability))
+        return low if probability < 0.5 else high + unknown
+
+    return tuple(map(end, GRID))
 
 
 def losses_apart(run: Run) -> float:
@@ -145,40 +146,38 @@ WORDS = ("diverged", "label noise", "underfitting", "overfitting")
 GOOD, UNDETERMINED = "good fit", "undetermined"
 
 
-def word(states: Mapping[str, State], good: int, runs: int) -> str:
-    """The first of WORDS that is found; "good fit" where all are excluded, for most seeds too; else "undetermined".
-
-    >>> word(dict.fromkeys(WORDS, State.EXCLUDED), 5, 5)
-    'good fit'
-    """
-    for name in WORDS:
-        if states[name] == State.FOUND:
-            return name
-    every = all(states[name] == State.EXCLUDED for name in WORDS)
-    return GOOD if every and 2 * good > runs else UNDETERMINED
-
-
 @dataclass(frozen=True)
 class Probe:
-    """What the probe of the training labels found. doubted, right: how many of n rows it contradicts, gives right out
-    of fold; held: its rate on validation rows. train_units, validation_units: groups, None where rows stand alone."""
+    """What the probe of the training labels found. doubted, right: how many of the n rows that it could judge it
+    contradicts, gives right out of fold; looked: the rows looked at, n or more; units: what the n rows are worth; held:
+    its rate on validation rows."""
 
     doubted: int
     right: int
     n: int
+    looked: int
+    units: int
     held: Rate
-    train_units: int | None = None
-    validation_units: int | None = None
 
     @property
     def noise(self) -> Rate:
         """The share of doubted labels."""
-        return self.doubted / self.n, min(self.n, self.train_units or self.n)
+        return self.doubted / self.n, min(self.n, self.units)
 
     @property
     def rate(self) -> Rate:
-        """How often it is right out of fold."""
-        return self.right / self.n, min(self.n, self.train_units or self.n)
+        """How often it is right out of fold, a row that it could not judge being missed: the model has them too."""
+        return self.right / self.looked, min(self.n, self.units)
+
+    @property
+    def unknown(self) -> float:
+        """How much higher the rate is if it would be right on all rows that it could not judge."""
+        return (self.looked - self.n) / self.looked
+
+    def above(self, model: Rate, confidence: float) -> Interval:
+        """Its rate less the model's; the upper end as if it were right wherever it could not judge."""
+        low, high = gap(self.rate, model, confidence)
+        return low, high + self.unknown
 
 
 @dataclass(frozen=True)
@@ -211,29 +210,47 @@ class Signs:
         return GOOD if every and 2 * self.good > self.seeds else UNDETERMINED
 
 
-def diagnose(runs: Sequence[Run], probe: Probe | None, allowed: Tolerances, classes: int = 0, whole: int = 0) -> Signs:
-    """The states of the four faults in their order, from all runs. probe: None where labels cannot be probed. classes,
-    whole: how many classes and training rows there are, 0 if unknown."""
+@dataclass(frozen=True)
+class Known:
+    """What is known of the data: how many classes and training rows there are, 0 if unknown; how many units the rows
+    are that accuracies were taken on, None where rows stand alone."""
+
+    classes: int = 0
+    whole: int = 0
+    train_units: int | None = None
+    validation_units: int | None = None
+
+    @property
+    def is_grouped(self) -> bool:
+        """Whether rows of either side belong together."""
+        return self.train_units is not None or self.validation_units is not None
+
+    def rates(self, runs: Sequence[Run]) -> tuple[Rate, Rate]:
+        """The final accuracies on both sides, means over the runs."""
+        return (pooled([train_rate(run) for run in runs], self.train_units, self.whole),
+                pooled([validation_rate(run) for run in runs], self.validation_units))  # fmt: skip
+
+
+def diagnose(runs: Sequence[Run], probe: Probe | None, allowed: Tolerances, known: Known) -> Signs:
+    """The states of the four faults in their order, from all runs. probe: None where labels cannot be probed."""
     sound = [run for run in runs if not has_diverged(run)]
-    at_once = sum(blew_up_at_once(run, classes) for run in runs if has_diverged(run))
+    at_once = sum(blew_up_at_once(run, known.classes) for run in runs if has_diverged(run))
     states = dict.fromkeys(WORDS, State.OPEN) | {"diverged": diverged_state(len(runs) - len(sound), len(runs))}
     train = validation = None
     risen = float(np.median([rise(run) for run in sound])) if sound else 0.0
     apart = tuple(losses_apart(run) for run in sound) if not all(len(run.train_correct) for run in runs) else ()
-    units = (probe.train_units, probe.validation_units) if probe else (None, None)
     if sound and not apart:
-        train = pooled([train_rate(run) for run in sound], units[0], whole)
-        validation = pooled([validation_rate(run) for run in sound], units[1])
+        train, validation = known.rates(sound)
         states["overfitting"] = overfit(gap(train, validation, allowed.confidence), risen, allowed)
     elif len(apart) > 1:
         states["overfitting"] = overfit(mean_interval(apart, allowed.confidence), risen, allowed)
     fit = probe is not None and not _outdone(probe, validation, allowed)
     if probe is not None and train is not None:
-        states["underfitting"] = state(gap(probe.rate, train, allowed.confidence), allowed.margin)
+        states["underfitting"] = state(probe.above(train, allowed.confidence), allowed.margin)
     if probe is not None and fit:
         share, n = probe.noise
         states["label noise"] = state(wilson(round(share * n), n, allowed.confidence), allowed.noise)
-    good = sum(_is_good(run, probe, allowed, whole) for run in sound) if states["label noise"] == State.EXCLUDED else 0
+    good = sum(_is_good(run, probe, allowed, known) for run in sound) if states["label noise"] == State.EXCLUDED else 0
     return Signs(len(runs), len(runs) - len(sound), at_once, train, validation, apart, risen, fit, good, states)
 
 
@@ -245,15 +262,12 @@ def _outdone(probe: Probe, validation: Rate | None, allowed: Tolerances) -> bool
     return state(gap(validation, probe.held, allowed.confidence), allowed.margin) == State.FOUND
 
 
-def _is_good(run: Run, probe: Probe | None, allowed: Tolerances, whole: int) -> bool:
+def _is_good(run: Run, probe: Probe | None, allowed: Tolerances, known: Known) -> bool:
     """Whether underfitting and overfitting are excluded for one seed that did not diverge."""
     if probe is None or not len(run.train_correct):
         return False
-    train, validation = (
-        pooled([train_rate(run)], probe.train_units),
-        pooled([validation_rate(run)], probe.validation_units),
-    )
-    under = state(gap(probe.rate, train, allowed.confidence), allowed.margin)
+    train, validation = known.rates([run])
+    under = state(probe.above(train, allowed.confidence), allowed.margin)
     over = overfit(gap(train, validation, allowed.confidence), rise(run), allowed)
     return under == over == State.EXCLUDED
 

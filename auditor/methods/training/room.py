@@ -35,13 +35,14 @@ class Room:
         return None, False
 
     def parts(self, count: int, most: int | None = None) -> list[slice]:
-        """The places of `count` examples in parts of at most `size`, and of at most `most`.
+        """The places of `count` examples in as few parts as hold at most `size`, and at most `most`, all about as long:
+        a last part of one example would have no batch statistics.
 
-        >>> Room(4).parts(10)
-        [slice(0, 4, None), slice(4, 8, None), slice(8, 10, None)]
+        >>> Room(5).parts(16)
+        [slice(0, 4, None), slice(4, 8, None), slice(8, 12, None), slice(12, 16, None)]
         """
-        size = min(self.size, most or self.size)
-        return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+        pieces = -(-count // min(self.size, most or self.size))
+        return [slice(count * part // pieces, count * (part + 1) // pieces) for part in range(pieces)]
 
 
 def cut(inputs: Any, part: slice) -> Any:

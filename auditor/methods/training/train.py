@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from auditor.methods.training.adapters import merged, plain_name
 from auditor.methods.training.frozen import still_layers
@@ -254,13 +255,16 @@ class Training:
 
     def remarks(self) -> tuple[str, ...]:
         """What a reader must know of how it was computed."""
-        halved, size = self.halved(), self.looks.room.size
-        if not halved:
-            return ()
-        return (
-            f"Memory ran out: gradients are gathered over parts of {size} examples, each step's batch is as large as "
-            "asked. Numbers may differ in the last digits, and batch statistics are those of the parts.",
-        )
+        size, said = self.looks.room.size, "each step's batch is as large as asked."
+        if self.halved():
+            return (
+                f"Memory ran out: gradients are gathered over parts of {size} examples, {said} Numbers may differ in "
+                "the last digits, and batch statistics are those of the parts.",
+            )
+        if size < self.stream.order.size and any(isinstance(each, _BatchNorm) for each in self.whole.modules()):
+            return (f"Gradients are gathered over parts of {size} examples at most, as asked, and so are the batch "
+                    f"statistics of normalization layers; {said}",)  # fmt: skip
+        return ()
 
     def record(self, diverged: int | None) -> Run:
         """The fixed record."""

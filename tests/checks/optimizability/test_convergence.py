@@ -129,6 +129,13 @@ def test_the_share_of_converged_seeds(target: float, outcome: str) -> None:
     assert asked.outcome(interval(share, 0.95)) == outcome
 
 
+def test_a_seed_that_reached_the_target_and_then_diverged_has_not_converged() -> None:
+    lost = run(validation=[2.0, 0.6, 0.5], diverged_at=25, planned_steps=40)
+    evidence = Convergence(target=1.0).measure(trajectory=trajectory(*[lost] * 5))
+    assert found(evidence, "converged_share").distribution == Counts(k=0, n=5)
+    assert found(evidence, "steps_to_target_validation").value == 10, "when it was there is known all the same"
+
+
 def test_what_the_data_say_of_themselves_reaches_the_page() -> None:
     said = "1 of 1,000 pictures of train could not be read and was left out: cat/7.png."
     assert said in Convergence().measure(trajectory=trajectory(run(remarks=(said,)))).notes

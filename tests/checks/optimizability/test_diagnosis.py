@@ -13,7 +13,7 @@ from auditor.checks.optimizability.diagnosis import Diagnosis
 from auditor.evidence import Counts, CountsPair, Evidence, Measurement
 from auditor.judge.intervals import interval
 from auditor.judge.minimum import obstacle
-from auditor.methods.training.diagnosis import State, blew_up_at_once, gap, has_diverged, rise
+from auditor.methods.training.diagnosis import blew_up_at_once, gap, has_diverged, rise
 from auditor.methods.training.record import Run
 from auditor.statistics import newcombe, wilson
 
@@ -33,7 +33,8 @@ def probed(right: float = 0.93, doubted: float = 0.005, held: float = 0.92, **mo
     given: dict[str, Any] = {
         "doubted": row < doubted * ROWS, "right": row >= ROWS - right * ROWS, "held": row < held * ROWS,
         "labels": ("cat",) * ROWS, "guesses": ("dog",) * ROWS, "examples": tuple(map(str, row)), "groups": (),
-        "held_groups": (), "small": (), "classes": 2, "blind": False, "whole": 900,
+        "train_units": (), "held_units": (), "small": (), "classes": 2, "blind": False, "looked": ROWS, "copied": 0,
+        "whole": 900,
     }  # fmt: skip
     return Probed(**(given | more))
 
@@ -143,7 +144,7 @@ def test_the_rise_of_a_validation_loss_is_the_share_of_its_way_that_was_up(losse
 
 def test_groups_are_the_units_where_there_are_any() -> None:
     groups = tuple(f"plant{row // 10}" for row in range(ROWS))
-    evidence = measured(*[fitted(1.0, 0.8)] * 5, probe=probed(groups=groups, held_groups=groups))
+    evidence = measured(*[fitted(1.0, 0.8)] * 5, probe=probed(groups=groups, train_units=groups, held_units=groups))
     over = found(evidence, "overfit_gap")
     assert over.distribution == CountsPair(k1=40, n1=40, k2=32, n2=40) and over.unit_of_resampling == "group"
     assert found(evidence, "label_noise_share").unit_of_resampling == "group"
@@ -180,8 +181,39 @@ def test_a_regression_has_a_gap_of_losses_and_no_labels_to_doubt() -> None:
 def test_too_few_examples_a_class_leave_labels_and_fit_unsaid() -> None:
     nothing = probed(doubted=0, right=0, held=0)
     none = np.zeros(0, bool)
-    empty = Probed(none, none, none, (), (), (), (), (), ("rare",), 2, True, 900)
+    pairs = tuple(str(row // 20) for row in range(ROWS))
+    empty = Probed(none, none, none, (), (), (), (), (), pairs, ("rare",), 2, True, 15, 0, 900)
     evidence = measured(*[fitted()] * 5, probe=empty)
     assert set(evidence.inapplicable) == {"label_noise_share", "underfit_gap", "good_fit"}
     assert len(evidence.notes) == 2 and "rare" in evidence.notes[1] and nothing.notes() == ()
-    assert states(evidence)["overfitting"] == State.EXCLUDED.value
+    assert found(evidence, "overfit_gap").unit_of_resampling == "group", "rows belong together with or without a probe"
+    assert found(evidence, "overfit_gap").n == 20 and states(evidence)["overfitting"].startswith("neither")
+
+
+def test_rows_that_no_probe_could_judge_widen_the_gap_to_the_model() -> None:
+    """The model was asked of these rows too: the probe may be wrong or right on all of them."""
+    evidence = measured(*[fitted(0.72, 0.7)] * 5, probe=probed(right=1.0, looked=ROWS + 100, held=0.7))
+    under = found(evidence, "underfit_gap")
+    low, high = gap((0.8, ROWS), (0.72, ROWS), 0.95)
+    assert under.value == pytest.approx(0.08) and interval(under, 0.95) == pytest.approx((low, high + 0.2))
+    assert (under.method, under.n) == ("newcombe", ROWS) and states(evidence)["underfitting"].startswith("neither")
+
+
+def test_seeds_that_diverged_leave_the_gaps_lower_bounds_and_are_said() -> None:
+    runs = [fitted()] * 3 + [LOST] * 2
+    evidence = measured(*runs, probe=probed())
+    assert all(found(evidence, name).censored for name in ("underfit_gap", "overfit_gap"))
+    assert not found(evidence, "label_noise_share").censored and found(evidence, "diverged_share").value == 0.4
+    text = measured(*[WEAK] * 3, *[LOST] * 2, probe=probed()).blocks[0].text  # type: ignore[union-attr]
+    assert "2 of 5 seeds diverged" in text and "lower the learning rate" in text
+    none = {f"{side}_correct": np.zeros(0, int) for side in ("train", "validation")}
+    apart = [run(validation=[2.0, 1.0, 0.8 + at / 100], train=[2.0, 0.5, 0.1], **none) for at in range(4)]
+    lost = run(validation=[2.0, 1.0, 3.0], train=[2.0, 1.0, 3.0], **none)
+    assert found(measured(*apart, lost), "overfit_gap").censored
+
+
+def test_a_seed_is_judged_as_all_are_by_a_training_accuracy_that_is_known() -> None:
+    """40 training rows, all there are: as a sample of more they would leave the gap open for each seed."""
+    few = fitted(1.0, 0.97, train_rows=40, train_correct=np.array([4, 20, 40]))
+    evidence = measured(*[few] * 5, probe=probed(whole=40))
+    assert found(evidence, "good_fit").distribution == Counts(k=5, n=5) and word(evidence) == "good fit"

@@ -99,6 +99,14 @@ def test_the_curves_are_shown_where_there_are_any() -> None:
     assert len(measured(said(9, 10), said(9, 10)).blocks) == 2
 
 
+def test_what_is_left_of_a_run_that_diverged_can_fail_but_never_pass() -> None:
+    runs = (run(diverged_at=20), run())
+    lost = measured(said(90, 100), said(90, 100), trajectory=Trajectory("finetune", (), runs))
+    assert all(one.censored for one in lost.measurements) and any("diverged" in note for note in lost.notes)
+    other = measured(said(90, 100), said(90, 100), trajectory=Trajectory("finetune", (), runs[::-1]))
+    assert not any(one.censored for one in other.measurements), "the model is that of the first seed"
+
+
 def test_a_draw_without_one_side_is_no_number() -> None:
     one = said(5, 6)
     gap = Gap(*(scored(one.logits, one.labels, None, ()) for _ in range(2)))

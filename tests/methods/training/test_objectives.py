@@ -193,6 +193,24 @@ def test_when_memory_runs_out_the_batch_is_kept_and_halved_into_parts() -> None:
     assert free.remarks == ()
 
 
+def test_batch_statistics_of_parts_are_said_to_be_theirs() -> None:
+    """16 in parts of at most 5 are four of 4: a part of one example would break batch normalization."""
+
+    def normed() -> torch.nn.Module:
+        return torch.nn.Sequential(
+            torch.nn.Linear(5, 6), torch.nn.BatchNorm1d(6), torch.nn.ReLU(), torch.nn.Linear(6, 2)
+        )
+
+    remarks = []
+    for parts in (5, None):
+        module = normed()
+        settings = Settings(steps=2, batch_size=16, micro_batch=parts)
+        remarks.append(train.train(module, module, Dots(), Dots(), settings, 1).remarks)
+    assert "over parts of 5 examples" in remarks[0][0] and remarks[1] == ()
+    plain = torch.nn.Linear(5, 2)
+    assert train.train(plain, plain, Dots(), Dots(), Settings(steps=2, micro_batch=5), 1).remarks == ()
+
+
 def test_an_example_that_does_not_fit_alone_is_an_error() -> None:
     module = Cramped(most=0)
     with pytest.raises(torch.OutOfMemoryError):
@@ -204,7 +222,7 @@ def test_room_halves_no_other_error() -> None:
     with pytest.raises(ValueError, match="other"):
         room.within(lambda: (_ for _ in ()).throw(ValueError("other")))
     assert (room.size, room.halved) == (8, 0)
-    assert room.parts(10, most=4) == [slice(0, 4), slice(4, 8), slice(8, 10)]
+    assert room.parts(10, most=4) == [slice(0, 3), slice(3, 6), slice(6, 10)] and room.parts(0) == []
 
 
 def test_an_evaluation_in_parts_is_that_of_the_whole() -> None:
