@@ -51,6 +51,21 @@ class Content:
         """The name of a row's label, "" without classes."""
         return self.classes[self.labels[row]] if self.labelled else ""
 
+    def shape(self, rows: int | None = None) -> "NDArray[np.float64]":
+        """What the first pictures or texts (None: all) are made of, whatever model sees them; [rows, features]."""
+        from auditor.methods.data.pictures import frequencies
+        from auditor.methods.data.texts import Shingles, buckets
+
+        if self.modality == "image":
+            return frequencies(self.thumbnails[:rows])
+        return buckets(Shingles(self.shingles, self.starts if rows is None else self.starts[: rows + 1]))
+
+    def shown(self) -> "NDArray[np.float64]":
+        """All that is known of each row itself: equal rows are copies."""
+        import numpy as np
+
+        return self.simple if self.modality == "tabular" else np.concatenate([self.simple, self.shape()], axis=1)
+
 
 @dataclass(frozen=True)
 class ContentOf(Derived[Content]):

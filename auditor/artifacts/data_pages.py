@@ -143,12 +143,14 @@ def _unlabelled(content: Content, doubts: Doubts) -> list[str]:
     if not content.labelled:
         return ["conflict_share and label_noise_share were not measured: the labels are not classes."]
     if doubts.labels is None:
-        return ["label_noise_share was not measured: it needs two classes of at least 20 examples."]
-    small = doubts.labels.small
+        return ["label_noise_share was not measured: it needs two classes of at least 20 examples, in several groups."]
+    small, copied = doubts.labels.small, doubts.labels.copied
+    said = [f"{copied:,} rows repeat others: the probe judges them together, and they count as one."] if copied else []
     if not small:
-        return []
+        return said
     names = ", ".join(small[:5]) + (" ..." if len(small) > 5 else "")
-    return [f"label_noise_share leaves out {len(small)} classes of fewer than 20 examples: {names}."]
+    why = "of fewer than 20 examples, or of one group alone"
+    return [*said, f"label_noise_share leaves out {len(small)} classes {why}: {names}."]
 
 
 def _side(pair: Pair, side: int) -> tuple[str, str, str]:

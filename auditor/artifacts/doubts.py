@@ -20,14 +20,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LabelDoubts:
-    """rows: int64 [k], the rows asked about (classes of at least 20 examples). doubted: bool [k]. guesses: the class
-    that the probe would give, head index. small: classes left out. accuracy: of the probe, out of fold."""
+    """rows: int64 [k], the rows asked about: of classes of 20 examples or more that other folds hold too. doubted: bool
+    [k]. guesses: the class that the probe would give, head index. units: of each row, its group and whatever holds a
+    copy of one of its rows; empty where rows stand alone. small: classes left out. copied: rows that repeat another."""
 
     rows: "NDArray[np.int64]"
     doubted: "NDArray[np.bool_]"
     guesses: "NDArray[np.int64]"
+    units: tuple[str, ...]
     small: tuple[str, ...]
-    accuracy: float
+    copied: int
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Doubts:
 class DoubtsOf(Derived[Doubts]):
     """The doubts about a data set, as the model sees it where it has features to give."""
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     artifact: ClassVar[type] = Doubts
     content: ContentOf
     train: ContentOf | None
@@ -134,40 +136,26 @@ class _Side:
         given = self.content.simple if self.inside is None else self.inside.features
         return given[: self.rows].astype(np.float64)
 
-    @property
-    def shape(self) -> "NDArray[np.float64]":
-        """What pictures and texts are made of, whatever the model: one that knows its training data by heart would
-        tell them from others by its own features alone."""
-        from auditor.methods.data.pictures import frequencies
-        from auditor.methods.data.texts import Shingles, buckets
-
-        content = self.content
-        if content.modality == "image":
-            return frequencies(content.thumbnails[: self.rows])
-        return buckets(Shingles(content.shingles, content.starts[: self.rows + 1]))
-
     def label_doubts(self, seed: int) -> LabelDoubts | None:
         """Which labels the probe contradicts; None where no two classes are large enough."""
-        import numpy as np
-
-        from auditor.methods.data.labels import confident_disagreement, large_enough, out_of_fold
+        from auditor.methods.data import labels as doubts
 
         content, labels = self.content, self.content.labels[: self.rows]
-        kept = large_enough(labels)
-        names = np.unique(labels[kept])
-        if not content.labelled or len(names) < 2:
+        kept = doubts.large_enough(labels)
+        if not content.labelled or len(set(labels[kept].tolist())) < 2:
             return None
-        groups = tuple(self.groups[row] for row in kept.tolist()) if self.groups else ()
-        shares = out_of_fold(self.features[kept], labels[kept], groups, seed)
-        guesses = names[shares.argmax(axis=1)]
-        small = sorted(set(labels.tolist()) - set(names.tolist()))
+        same = doubts.copies(content.shown()[: self.rows])
+        units = doubts.together(same, self.groups)
+        inside = tuple(units[row] for row in kept.tolist()) if units else ()
+        shares = doubts.out_of_fold(self.features[kept], labels[kept], inside, seed)
+        rows, guesses, doubted = doubts.judged(shares, labels, kept)
+        if not len(rows):
+            return None
+        small = sorted(set(labels.tolist()) - set(labels[rows].tolist()))
         return LabelDoubts(
-            rows=kept,
-            doubted=confident_disagreement(shares, labels[kept]),
-            guesses=guesses.astype(np.int64),
-            small=tuple(content.classes[index] for index in small),
-            accuracy=float((guesses == labels[kept]).mean()),
-        )
+            rows, doubted, guesses, tuple(units[row] for row in rows.tolist()) if units else (),
+            tuple(content.classes[index] for index in small), len(labels) - len(set(same)),
+        )  # fmt: skip
 
 
 def _shifts(train: _Side, mine: _Side, seed: int) -> tuple[Shift, ...]:
@@ -180,7 +168,8 @@ def _shifts(train: _Side, mine: _Side, seed: int) -> tuple[Shift, ...]:
     simple = [side.content.simple[: side.rows] for side in (train, mine)]
     whole = simple
     if mine.content.modality != "tabular":  # of tables the simple features are the columns: all there is
-        together = reduced(np.concatenate([train.shape, mine.shape]), seed)
+        # not the model's own features: one that knows its training data by heart would tell them by those alone
+        together = reduced(np.concatenate([side.content.shape(side.rows) for side in (train, mine)]), seed)
         parts = np.split(together, [train.rows])
         whole = [np.concatenate(pair, axis=1) for pair in zip(parts, simple, strict=True)]
     groups = (train.groups, mine.groups)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from auditor.artifacts.content import Content, ContentOf
+from auditor.artifacts.content import ContentOf
 from auditor.artifacts.inside import Inside, InsideOf
 from auditor.artifacts.roots import Batches, Model
 from auditor.needs import Derived, Need
@@ -119,7 +119,7 @@ class ProbedOf(Derived[Probed]):
         labels, other = train.labels[: self.rows], validation.labels[: self.rows]
         inside = (upstream["train_inside"], upstream["validation_inside"])
         blind = not all(np.isfinite(each.features).all() for each in inside)
-        shown = [_shown(each) for each in (train, validation)]
+        shown = [each.shown() for each in (train, validation)]
         same = [doubts.copies(each) for each in shown]
         units = [doubts.together(*pair) for pair in zip(same, (train.groups, validation.groups), strict=True)]
         kept = doubts.large_enough(labels)
@@ -130,7 +130,7 @@ class ProbedOf(Derived[Probed]):
             groups = tuple(units[0][row] for row in kept.tolist()) if units[0] else ()
             shares = doubts.held_out(table[: len(kept)], labels[kept], groups, seed)
             held = doubts.fitted(table[: len(kept)], labels[kept]).predict(table[len(kept) :]) == other
-            kept, guesses, doubted = _judged(shares, labels, kept)
+            kept, guesses, doubted = doubts.judged(shares, labels, kept)
         kept = kept if len(doubted) else kept[:0]
         asked = labels[kept]
         said = [tuple(train.classes[place] for place in column.tolist()) for column in (asked, guesses)]
@@ -143,45 +143,12 @@ class ProbedOf(Derived[Probed]):
         )  # fmt: skip
 
 
-def _judged(
-    shares: "NDArray[np.float64]", labels: "NDArray[np.int64]", kept: "NDArray[np.int64]"
-) -> "tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.bool_]]":
-    """Of the rows that the probe could give right: their places, what it says, and which labels it doubts."""
-    import numpy as np
-
-    from auditor.methods.data.labels import confident_disagreement, judged
-
-    names, known = np.unique(labels[kept]), judged(shares, labels[kept])
-    rows, own = kept[known], np.isin(names, labels[kept][known])
-    if own.sum() < 2:
-        return rows[:0], rows[:0], np.zeros(0, bool)
-    return rows, names[shares[known].argmax(axis=1)], confident_disagreement(shares[known][:, own], labels[rows])
-
-
-def _shown(content: Content) -> "NDArray[np.float64]":
-    """What a row says of itself, whatever model sees it."""
-    import numpy as np
-
-    if content.modality == "tabular":
-        return content.simple
-    return np.concatenate([content.simple, _shape(content)], axis=1)
-
-
 def _features(shown: "NDArray[np.float64]", inside: Inside, blind: bool) -> "NDArray[np.float64]":
     import numpy as np
 
     parts = [shown] if blind else [shown, inside.features.astype(np.float64)]
     shortest = min(map(len, parts))
     return np.concatenate([part[:shortest] for part in parts], axis=1)
-
-
-def _shape(content: Content) -> "NDArray[np.float64]":
-    from auditor.methods.data.pictures import frequencies
-    from auditor.methods.data.texts import Shingles, buckets
-
-    if content.modality == "image":
-        return frequencies(content.thumbnails)
-    return buckets(Shingles(content.shingles, content.starts))
 
 
 def probed_of(ref: ModelRef, runtime: Runtime, rows: int) -> ProbedOf:

@@ -138,7 +138,9 @@ def test_planted_wrong_labels_are_doubted(root: Path, share: float, low: float, 
 def test_small_classes_are_left_out_of_the_probe_and_named(root: Path) -> None:
     few = np.concatenate([np.flatnonzero(EVAL_LABELS != 3), np.flatnonzero(EVAL_LABELS == 3)[:5]])
     found = audit(root, arrays(root, "few", EVAL[few], EVAL_LABELS[few]))
-    assert any("leaves out 1 classes of fewer than 20 examples: 3." in note for note in found.notes)
+    assert any(
+        "leaves out 1 classes of fewer than 20 examples, or of one group alone: 3." in note for note in found.notes
+    )
     tiny = audit(root, arrays(root, "tiny", EVAL[:30], EVAL_LABELS[:30]))
     assert not [each for each in tiny.measurements if each.name == "label_noise_share"]
     assert any("needs two classes of at least 20" in note for note in tiny.notes)
@@ -180,6 +182,28 @@ def test_groups_are_the_unit_and_shared_ones_are_named(root: Path) -> None:
     units = {each.name: each.unit_of_resampling for each in found.measurements if each.of != "train"}
     assert units["leak_share"] == units["input_shift"] == "group"
     assert any("10 of 60 groups of grouped occur in the training data too." in note for note in found.notes)
+
+
+def test_copies_of_a_wrong_label_do_not_vouch_for_it(root: Path) -> None:
+    """A hundred pictures, each six times with one label, a fifth of them wrong: the wrong ones outnumber no one."""
+    rng, rows = np.random.default_rng(5), np.flatnonzero(EVAL_LABELS < 4)[:100]
+    inputs, given = EVAL[rows], EVAL_LABELS[rows].copy()
+    wrong = rng.random(100) < 0.2
+    given[wrong] = (given[wrong] + 1) % 4
+    found = audit(root, arrays(root, "copied", np.tile(inputs, (6, 1, 1)), np.tile(given, 6)))
+    (doubted,) = [each for each in found.measurements if each.name == "label_noise_share"]
+    assert 0.7 * wrong.mean() < doubted.value < 1.3 * wrong.mean()
+    assert (doubted.n, doubted.unit_of_resampling) == (100, "group")
+    assert any("500 rows repeat others" in note for note in found.notes)
+
+
+def test_a_class_of_one_group_is_not_held_against_its_labels(root: Path) -> None:
+    groups = np.array(["alone" if label == 3 else f"g{row % 60}" for row, label in enumerate(EVAL_LABELS)])
+    grouped = arrays(root, "one-group", EVAL, EVAL_LABELS, groups)
+    found = audit(root, grouped, arrays(root, "train-one-group", TRAIN, TRAIN_LABELS, TRAIN_LABELS.astype(str)))
+    assert value(found, "label_noise_share") < 0.05
+    assert any("or of one group alone: 3." in note for note in found.notes)
+    assert not [each for each in found.measurements if (each.name, each.of) == ("label_noise_share", "train")]
 
 
 def test_a_corrupt_picture_is_one_unreadable_row(root: Path) -> None:

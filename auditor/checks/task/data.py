@@ -8,7 +8,7 @@ from pydantic import Field
 from auditor.artifacts.content import Content, content_of
 from auditor.artifacts.copies import Copies, CopiesOf, Thresholds
 from auditor.artifacts.data_pages import blocks_of, inapplicable_of, notes_of
-from auditor.artifacts.doubts import Doubts, LabelDoubts, doubts_of
+from auditor.artifacts.doubts import Doubts, doubts_of
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Counts, Evidence, Measurement, Metric, Moments, Quantiles
 from auditor.needs import Need
@@ -38,9 +38,9 @@ class Data(Check):
         method="Every row is compared with every other one. Pictures are first compared by their lowest frequencies (a "
         "perceptual hash), texts by MinHash; what looks alike is then decided exactly. Rows of equal content always "
         "count. A logistic regression on the model's own features (what enters its head) is fitted on four fifths of "
-        "the rows and judges the labels of the fifth; another one tells training from evaluation rows by the "
-        "inputs alone. The model's first normalization layer remembers mean and variance of its training inputs; what "
-        "it receives now is compared with that.",
+        "the rows and judges the labels of the fifth (equal rows together, as one); another one tells training from "
+        "evaluation rows by the inputs alone. The model's first normalization layer remembers mean and variance of its "
+        "training inputs; what it receives now is compared with that.",
         reading="Look at the pairs first: are these really copies? Leaked examples make every score of this audit "
         "better than it is. A shift_auroc near .5 means that training and evaluation data cannot be told apart. An "
         "input_shift above .1 nearly always means that the pictures are normalized in another way than in training; a "
@@ -98,7 +98,10 @@ class Data(Check):
         samples |= {"leak_share": copies.leaked} if doubts.shifts else {}
         samples |= {"truncated_share": content.truncated} if content.modality == "text" else {}
         found = [self.share(name, hits.tolist(), groups) for name, hits in sorted(samples.items())]
-        found += [*self._doubted(doubts.labels, groups), *self._doubted(doubts.train_labels, (), "train")]
+        found += [
+            self.share("label_noise_share", side.doubted.tolist(), side.units, of)
+            for of, side in (("", doubts.labels), ("train", doubts.train_labels)) if side is not None
+        ]  # fmt: skip
         for whole in doubts.shifts[:1]:
             found.append(
                 self.sampled("shift_auroc", Moments(mean=whole.value, sd=whole.error * whole.n**0.5, n=whole.n))
@@ -112,12 +115,6 @@ class Data(Check):
             examples=content.examples, notes=notes_of(content, copies, doubts),
             inapplicable=inapplicable_of(content, copies, doubts),
         )  # fmt: skip
-
-    def _doubted(self, found: LabelDoubts | None, groups: Sequence[str], of: str = "") -> list[Measurement]:
-        if found is None:
-            return []
-        inside = [groups[row] for row in found.rows.tolist()] if groups else ()
-        return [self.share("label_noise_share", found.doubted.tolist(), inside, of)]
 
     def _received(self, doubts: Doubts, groups: Sequence[str], seed: int) -> list[Measurement]:
         found = doubts.received.shifts(groups, seed) if doubts.received else {}

@@ -101,14 +101,19 @@ def held_out(table: Floats, labels: Ints, groups: Sequence[str], seed: int) -> F
     return found
 
 
-def judged(shares: Floats, labels: Ints) -> NDArray[np.bool_]:
-    """Which rows a probe could give right: where all rows of a class are held out together, it never heard of it.
+def judged(shares: Floats, labels: Ints, rows: Ints) -> tuple[Ints, Ints, NDArray[np.bool_]]:
+    """Of the rows that a probe could give right: their places, the class it gives, and whether it doubts the label.
 
-    shares: as from held_out.
+    Where all rows of a class are held out together it never heard of that class: such rows are left out; all are where
+    fewer than two classes remain. shares: of these rows, as from held_out. labels: of all rows.
     """
-    index = np.unique(labels, return_inverse=True)[1]
-    found: NDArray[np.bool_] = shares[np.arange(len(index)), index] > 0
-    return found
+    asked = labels[rows]
+    names, index = np.unique(asked, return_inverse=True)
+    known = shares[np.arange(len(index)), index] > 0
+    left, own = rows[known], np.isin(names, asked[known])
+    if own.sum() < 2:
+        return left[:0], left[:0], np.zeros(0, bool)
+    return left, names[shares[known].argmax(axis=1)], confident_disagreement(shares[known][:, own], labels[left])
 
 
 def confident_disagreement(shares: Floats, labels: Ints) -> NDArray[np.bool_]:
