@@ -24,13 +24,15 @@ MatrixName = Literal["hessian", "gauss_newton"]
 @dataclass(frozen=True)
 class Curvature:
     """What was found, and on what. rows, units: examples, and rows or tokens the loss is the mean of; batches: how
-    many. lr: the learning rate of the model's recipe, if it was fine-tuned here, and the optimizer's name."""
+    many; loss: that mean. lr: the learning rate of the model's recipe, if it was fine-tuned here, and the optimizer's
+    name."""
 
     found: Spectrum
     matrix: str
     rows: int
     units: int
     batches: int
+    loss: float
     lr: float | None
     optimizer: str
     remarks: tuple[str, ...]
@@ -41,8 +43,8 @@ class Curvature:
         how = "written down whole" if found.full else f"{found.vectors} vectors of that length held at most"
         said = [
             f"{self.matrix.replace('_', '-').capitalize()} of {found.size:,} parameters, mean loss over {self.rows:,} "
-            f"examples in {self.batches} batches; {found.products:,.0f} products, {how}, beside graphs of "
-            f"{found.graph_bytes / 2**20:,.1f} MiB."
+            f"examples in {self.batches} batches, {self.loss:.4g}; {found.products:,.0f} products, {how}, beside "
+            f"graphs of {found.graph_bytes / 2**20:,.1f} MiB."
         ]
         if found.rebuilt:
             said.append(f"The graphs of {found.rebuilt} batches were built anew for each product, to save memory.")
@@ -52,6 +54,10 @@ class Curvature:
         if found.missed is not None:
             said.append(f"A probe saw an eigenvalue near {found.missed:.4g} beside those listed: equal ones, or ones "
                         "hidden from the start vector, are found once.")  # fmt: skip
+        if found.is_skewed:
+            said.append(f"Nothing is decided: second derivatives are symmetric, and these are off by {found.skew:.2g} "
+                        "of their size. An operation of the model has a wrong one (a function with a backward of its "
+                        "own?), or all are lost in rounding, as where the loss is almost zero.")  # fmt: skip
         return (*said, *self.remarks)
 
 
@@ -59,6 +65,7 @@ class Curvature:
 class CurvatureOf(Derived[Curvature]):
     """One run on the first rows of a subject's data."""
 
+    version: ClassVar[int] = 2
     artifact: ClassVar[type] = Curvature
     model: Model
     batches: Batches
@@ -97,11 +104,11 @@ class CurvatureOf(Derived[Curvature]):
                 progress(min(int(count), total), total)
 
         with products(model.module, parts, layers=self.layers, matrix=self.matrix, told=told) as operator:
-            found = spectrum(operator, self.settings, seed)
+            loss, found = operator.loss(), spectrum(operator, self.settings, seed)
         recipe = self.model.ref.recipe
         return Curvature(
             found, self.matrix, min(loader.rows, -(-self.rows // loader.batch_size) * loader.batch_size),
-            int(sum(part.units for part in parts)), len(parts), recipe.lr if recipe else None,
+            int(sum(part.units for part in parts)), len(parts), loss, recipe.lr if recipe else None,
             recipe.optimizer if recipe else "", loader.remarks(self.rows),
         )  # fmt: skip
 

@@ -7,6 +7,11 @@ from auditor.artifacts.curvature_figures import bent
 from auditor.check import About, Check, Pillar
 from auditor.evidence import Enclosure, Evidence, Measurement, Metric
 
+DEAD = (
+    "Nothing is measured: every second derivative is exactly zero, as of a network that is dead or saturated, whatever "
+    "its loss. That is not a flat minimum."
+)
+
 
 class Sharpness(OfCurvature, Check):
     """How sharply does the loss bend around the weights, and does the learning rate fit that?
@@ -33,7 +38,9 @@ class Sharpness(OfCurvature, Check):
         limits="It changes when weights are scaled so that the function stays the same, so compare models of one "
         "architecture and one scale of loss. It is that of the declared rows, not of all data. The bound of 2 is for "
         "plain gradient descent; adaptive optimizers live with larger values. Exactly equal eigenvalues are found "
-        "once. A largest eigenvalue that has not converged is a lower bound.",
+        "once. A largest eigenvalue that has not converged, or that a probe sees surpassed, is a lower bound. A "
+        "saturated network is flat, right or wrong, so read the loss beside it; where every product is zero nothing "
+        "is measured, and products that are not symmetric decide nothing.",
         citation="Pearlmutter, Fast exact multiplication by the Hessian, Neural Computation 6 (1994). Wu and Simon, "
         "SIAM Journal on Matrix Analysis and Applications 22 (2000). Meyer et al., Hutch++, SOSA 2021. Cohen et al., "
         "Gradient descent typically occurs at the edge of stability, ICLR 2021.",
@@ -70,9 +77,13 @@ class Sharpness(OfCurvature, Check):
         """The outermost eigenvalues, the trace, and what the batches say alone."""
         found = curvature.found
         share, spread = found.negative_share(), found.batch_spread()
+        if found.is_zero:
+            return Evidence(measurements=(), blocks=tuple(bent(curvature)), notes=(*curvature.notes(), DEAD))
         measured = [self._top(curvature), self.averaged("trace", found.traces.tolist(), single="exact")]
+        measured = [each.undecided() for each in measured] if found.is_skewed else measured
         measured.append(self.exact("residual", float(found.errors.max()), n=len(found.errors)))
-        measured += [self.exact("negative_share", share)] if share is not None else []
+        if share is not None:
+            measured.append(self.exact("negative_share", share, kind="exact" if found.full else "unreplicated"))
         measured += [self.exact("batch_spread", spread, n=len(found.alone))] if spread is not None else []
         flat = ("No eigenvalue is above 0, so no share or spread is told.",) if found.sharpness <= 0 else ()
         return Evidence(measurements=tuple(measured), blocks=tuple(bent(curvature)), notes=(*curvature.notes(), *flat))
@@ -81,4 +92,4 @@ class Sharpness(OfCurvature, Check):
         value, within = curvature.found.sharpness, float(curvature.found.residuals[0])
         enclosure = Enclosure(low=value - within, high=value + within)
         measured = self.replicated("top_eigenvalue", value, enclosure, n=curvature.rows)
-        return measured.model_copy(update={"censored": not curvature.found.converged})
+        return measured.model_copy(update={"censored": curvature.found.is_bound})

@@ -5,7 +5,9 @@ from typing import ClassVar
 from auditor.artifacts.curvature import Curvature, OfCurvature
 from auditor.artifacts.curvature_figures import density
 from auditor.check import About, Check, Pillar
-from auditor.evidence import Evidence, Metric
+from auditor.evidence import Evidence, Measurement, Metric, Quantiles
+from auditor.methods.curvature.found import Spectrum as Found
+from auditor.statistics import spread
 
 
 class Spectrum(OfCurvature, Check):
@@ -22,8 +24,9 @@ class Spectrum(OfCurvature, Check):
         "the mean loss",
         method="Stochastic Lanczos quadrature: from each random probe, without its part in the basis that found the "
         "outermost eigenvalues, 96 products give a small matrix whose eigenvalues and first entries are nodes and "
-        "weights of the density; the mean over four probes is joined with the eigenvalues of the basis. Below 2,000 "
-        "parameters all eigenvalues are computed. The same run serves optimizability.sharpness.",
+        "weights of the density; the mean over four probes is joined with the eigenvalues of the basis. The interval "
+        "of trace_relative_se is that of the probes' standard deviation, by chi-squared. Below 2,000 parameters all "
+        "eigenvalues are computed, and all is exact. The same run serves optimizability.sharpness.",
         reading="A trained network shows a tall peak at zero (directions in which nothing changes) and a few large "
         "eigenvalues far to the right, often about as many as there are classes. Mass to the left of zero means "
         "that the weights are not at a minimum. The curve is drawn on a logarithmic axis: most of the mass is in the "
@@ -37,7 +40,7 @@ class Spectrum(OfCurvature, Check):
     )
     metrics: ClassVar[tuple[Metric, ...]] = (
         Metric(
-            name="trace_relative_se", better="down",
+            name="trace_relative_se", better="down", interval="chi2", resampling="probe",
             doc="Standard error of the trace over its size: how well the probes agree; 0 where it is exact.",
             what_to_try="Take more probes: four times as many halve it.",
         ),
@@ -54,13 +57,16 @@ class Spectrum(OfCurvature, Check):
     def measure(self, *, curvature: Curvature) -> Evidence:
         """How sure the trace is, and the shape of the density."""
         found = curvature.found
-        error, width, outliers = found.trace_relative_se(), found.bulk_width(), found.outliers()
-        named = {"trace_relative_se": error, "bulk_width": width, "outliers": outliers}
+        named = {"trace_relative_se": found.trace_relative_se(), "bulk_width": found.bulk_width(),
+                 "outliers": found.outliers()}  # fmt: skip
         missing = tuple(f"{name} is not told: there is nothing to divide by." for name, value in named.items()
                         if value is None)  # fmt: skip
-        measured = tuple(
-            self.exact(name, float(value), n=len(found.traces) if name == "trace_relative_se" else 1)
-            for name, value in named.items()
-            if value is not None
-        )
-        return Evidence(measurements=measured, blocks=density(curvature), notes=(*curvature.notes(), *missing))
+        measured = [self._one(name, float(value), found) for name, value in named.items() if value is not None]
+        return Evidence(measurements=tuple(measured), blocks=density(curvature), notes=(*curvature.notes(), *missing))
+
+    def _one(self, name: str, value: float, found: Found) -> Measurement:
+        n = len(found.traces)
+        if name != "trace_relative_se" or found.full or found.is_skewed:
+            exact = found.full and not found.is_skewed
+            return self.exact(name, value, kind="exact" if exact else "unreplicated")
+        return self.replicated(name, value, Quantiles(values=spread(value, n)), n)

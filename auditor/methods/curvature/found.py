@@ -23,6 +23,16 @@ SPARE = 13
 NEGATIVE = 1e-3
 """Of the top eigenvalue: what lies less far below zero does not count as negative."""
 
+CHECKED = 3
+"""Pairs of products that tell whether they are those of a symmetric matrix."""
+
+SKEWED = 1e-2
+"""From here on products are not taken for those of a symmetric matrix. Rounding leaves about 1e-6, and 2e-4 of a net
+whose loss is 1e-4."""
+
+SAME = 1e-3
+"""Of the top eigenvalue: what a probe sees less far above it is the same."""
+
 CLEAR = 5.0
 """Standard deviations of the rest of the density above its mean, from which an eigenvalue stands clear of it."""
 
@@ -45,7 +55,8 @@ class Settings:
         """About how many products it takes, batches not counted."""
         if size < FULL:
             return size
-        return 4 * (self.top + self.bottom) + SPARE + min(self.deep, self.probes) * (self.depth - 1) + self.probes
+        deep = min(self.deep, self.probes) * (self.depth - 1)
+        return 4 * (self.top + self.bottom) + SPARE + deep + self.probes + 2 * CHECKED
 
 
 @dataclass(frozen=True)
@@ -89,7 +100,8 @@ class Spectrum:
     reported eigenvalues first. alone: each batch's own largest eigenvalue. products: taken in all. vectors: of the
     length of the parameters held at once, beyond the graphs; graph_bytes: what the kept graphs hold; rebuilt: batches
     whose graph is built anew for each product. missed: an eigenvalue that a probe saw above the smallest of the top
-    ones, or None: equal eigenvalues are found once.
+    ones, or None: equal eigenvalues are found once. skew: |H - H^T| / |H| by Frobenius' norm, of the products as they
+    came.
     """
 
     size: int
@@ -107,11 +119,27 @@ class Spectrum:
     rebuilt: int
     full: bool
     missed: float | None = None
+    skew: float = 0.0
 
     @property
     def sharpness(self) -> float:
         """The largest eigenvalue."""
         return float(self.values[0])
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether nothing bends at all: every product was zero."""
+        return not bool(self.values.any() or self.traces.any())
+
+    @property
+    def is_skewed(self) -> bool:
+        """Whether the products cannot be second derivatives: those are symmetric."""
+        return self.skew > SKEWED
+
+    @property
+    def is_bound(self) -> bool:
+        """Whether the largest eigenvalue is only a lower bound."""
+        return not self.converged or (self.missed is not None and self.missed > (1 + SAME) * self.sharpness)
 
     @property
     def rest(self) -> Density:

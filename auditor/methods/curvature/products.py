@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from auditor.errors import NotApplicable
-from auditor.methods.curvature.weights import Weights, asked, weights_of
+from auditor.methods.curvature.weights import Weights, WrittenOut, asked, weights_of
 
 Matrix = Literal["hessian", "gauss_newton"]
 
@@ -34,7 +34,9 @@ Push = Callable[[list[Tensor], bool], Sequence[Tensor | None]]
 
 def hessian(part: Part, weights: Weights) -> Push:
     """H v = d/dw (g(w) . v) on the graph of g, the gradient of the loss. Pearlmutter, Neural Computation 6 (1994)."""
-    loss = part.loss(part.outputs())
+    with WrittenOut():
+        loss = part.loss(part.outputs())
+    _depends(loss)
     _finite(loss)
     first = torch.autograd.grad(loss, weights.flat, create_graph=True, allow_unused=True)
     slopes = weights.gradients(first)
@@ -55,7 +57,9 @@ def gauss_newton(part: Part, weights: Weights) -> Push:
 
     J v is the derivative by u of (J^T u) . v. Schraudolph, Neural Computation 14 (2002).
     """
-    outputs = part.outputs()
+    with WrittenOut():
+        outputs = part.outputs()
+    _depends(outputs)
     dummy = torch.zeros_like(outputs, requires_grad=True)
     pulled = weights.gradients(torch.autograd.grad(outputs, weights.flat, dummy, create_graph=True, allow_unused=True))
     held = [place for place, each in enumerate(pulled) if each is not None]
@@ -76,6 +80,11 @@ def gauss_newton(part: Part, weights: Weights) -> Push:
 
 
 MATRICES: dict[Matrix, Callable[[Part, Weights], Push]] = {"hessian": hessian, "gauss_newton": gauss_newton}
+
+
+def _depends(found: Tensor) -> None:
+    if not found.requires_grad:
+        raise NotApplicable("the loss does not depend on the chosen weights: the forward does not use them")
 
 
 def _finite(loss: Tensor) -> None:
@@ -126,6 +135,12 @@ class Products:
     def __call__(self, vector: Tensor) -> Tensor:
         """The product with the mean over all parts, as a new vector."""
         return self._sum(vector, range(len(self.parts)))
+
+    def loss(self) -> float:
+        """The mean loss itself, in float64 over the parts."""
+        units = sum(part.units for part in self.parts)
+        with torch.no_grad():
+            return sum(float(part.loss(part.outputs())) * part.units for part in self.parts) / units
 
     def alone(self, place: int) -> "One":
         """The curvature of one part's own mean loss."""

@@ -4,15 +4,19 @@ import numpy as np
 import torch
 
 from auditor.methods.curvature.density import assembled, probe
-from auditor.methods.curvature.found import FULL, Density, Floats, Settings, Spectrum
+from auditor.methods.curvature.found import CHECKED, FULL, Density, Floats, Settings, Spectrum
 from auditor.methods.curvature.lanczos import Operator, Pairs, Wanted, lanczos
 from auditor.methods.curvature.products import Products
+from auditor.methods.curvature.vectors import dots, drawn, norm
 
 WORKING = 4
 """Vectors of the length of the parameters beyond the basis: two of the recurrence, a product and its sum."""
 
 BATCH_TOLERANCE, BATCH_PRODUCTS = 3e-2, 30
 """Of one batch alone; the error of an eigenvalue is the square of its residual over the gap, so well below 1%."""
+
+ASIDE = 0.1
+"""How far beside the mean's eigenvector the search in one batch starts."""
 
 
 def spectrum(operator: Products, settings: Settings, seed: int) -> Spectrum:
@@ -30,7 +34,7 @@ def spectrum(operator: Products, settings: Settings, seed: int) -> Spectrum:
         traces=np.array([each.trace for each in probes]), density=density,
         alone=_alone(operator, generator, pairs.basis[0]), products=operator.count,
         vectors=len(pairs.basis) + WORKING, graph_bytes=operator.graph_bytes, rebuilt=operator.rebuilt, full=False,
-        missed=_missed(pairs, density, wanted),
+        missed=_missed(pairs, density, wanted), skew=_skew(operator, generator),
     )  # fmt: skip
 
 
@@ -63,16 +67,34 @@ def _full(operator: Products, wanted: Wanted, generator: torch.Generator) -> Spe
         traces=np.array([values.sum()]), density=Density(np.append(values[order], np.delete(values, order)), shares),
         alone=_alone(operator, generator, first), products=operator.count,
         vectors=2 * operator.size, graph_bytes=operator.graph_bytes, rebuilt=operator.rebuilt, full=True,
+        skew=_share(float(np.linalg.norm(matrix - matrix.T)), float(np.linalg.norm(matrix))),
     )  # fmt: skip
 
 
 def _alone(operator: Products, generator: torch.Generator, start: torch.Tensor) -> Floats:
-    """The largest eigenvalue of each batch, from the mean's own eigenvector on; nothing where there is one batch."""
+    """The largest eigenvalue of each batch; nothing where there is one batch. From beside the mean's own eigenvector
+    on, since a batch may have that one too, as one of its smaller ones."""
     if len(operator.parts) < 2:
         return np.zeros(0)
     wanted = Wanted(1, tolerance=BATCH_TOLERANCE, most=BATCH_PRODUCTS)
-    each = (lanczos(operator.alone(place), wanted, generator, start) for place in range(len(operator.parts)))
+    aside = start / norm(start) + ASIDE * drawn(operator.size, generator, operator.device) / operator.size**0.5
+    each = (lanczos(operator.alone(place), wanted, generator, aside) for place in range(len(operator.parts)))
     return np.array([pairs.values[0] for pairs in each])
+
+
+def _skew(operator: Operator, generator: torch.Generator) -> float:
+    """|H - H^T| / |H| by Frobenius: root mean squares of a.Hb - b.Ha and of |Ha| over random signs a and b."""
+    off, long = 0.0, 0.0
+    for _ in range(CHECKED):
+        one, other = (drawn(operator.size, generator, operator.device) for _ in range(2))
+        first, second = operator(one), operator(other)
+        off += float(dots(other[None], first)[0] - dots(one[None], second)[0]) ** 2 / CHECKED
+        long += (norm(first) ** 2 + norm(second) ** 2) / (2 * CHECKED)
+    return _share(off**0.5, long**0.5)
+
+
+def _share(part: float, whole: float) -> float:
+    return part / whole if whole > 0 else 0.0
 
 
 def _missed(pairs: Pairs, density: Density, wanted: Wanted) -> float | None:

@@ -5,10 +5,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.overrides import TorchFunctionMode
 
 from auditor.errors import NotApplicable
 
@@ -74,6 +76,18 @@ def _matches(name: str, layers: Sequence[str]) -> bool:
     parts = name.split(".")
     holders = [".".join(parts[: end + 1]) for end in range(len(parts))]
     return not layers or any(fnmatchcase(holder, glob) for holder in holders for glob in layers)
+
+
+class WrittenOut(TorchFunctionMode):
+    """Weight normalization, v g / |v|, as its own operations: the second derivative of torch's one kernel takes |v| for
+    a constant, and is wrong and not symmetric."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """What every function of torch goes through."""
+        if func is torch._weight_norm:
+            vectors, lengths, *axis = args
+            return vectors * (lengths / torch.norm_except_dim(vectors, 2, *axis))
+        return func(*args, **(kwargs or {}))
 
 
 @contextmanager

@@ -12,11 +12,13 @@ from auditor.artifacts.curvature import Curvature
 from auditor.blocks import Bars, Lines, Table
 from auditor.checks.optimizability.sharpness import Sharpness
 from auditor.checks.optimizability.spectrum import Spectrum
+from auditor.judge.minimum import obstacle
 from auditor.methods.curvature.found import Density, Settings
 from auditor.methods.curvature.found import Spectrum as Found
 from auditor.methods.curvature.products import Part, products
 from auditor.methods.curvature.spectrum import spectrum
 from tests.checks.judged import measured, one, outcome
+from tests.methods.curvature.bending import columns, parts
 
 
 def found_of(**given: Any) -> Found:
@@ -33,7 +35,9 @@ def found_of(**given: Any) -> Found:
 
 
 def curvature(found: Found | None = None, **given: Any) -> Curvature:
-    plain: dict[str, Any] = {"matrix": "hessian", "rows": 128, "units": 128, "batches": 2, "lr": None, "optimizer": ""}
+    plain: dict[str, Any] = {
+        "matrix": "hessian", "rows": 128, "units": 128, "batches": 2, "loss": 0.5, "lr": None, "optimizer": ""
+    }  # fmt: skip
     return Curvature(found or found_of(), **{**plain, **given}, remarks=())
 
 
@@ -85,9 +89,38 @@ def test_what_has_not_converged_is_a_lower_bound_and_never_passes() -> None:
     assert any("7.5" in note for note in hidden.notes)
 
 
+def test_what_a_probe_sees_above_the_largest_makes_that_a_lower_bound() -> None:
+    above, equal = (curvature(found_of(missed=seen)) for seen in (9.0, 8.0000001))
+    top = one(Sharpness().measure(curvature=above), "top_eigenvalue")
+    assert outcome(top, at_most=8.5) == "inconclusive" and outcome(top, at_most=7) == "fail"
+    assert outcome(one(Sharpness().measure(curvature=equal), "top_eigenvalue"), at_most=8.5) == "pass"
+
+
+def test_a_network_that_diverged_until_nothing_bends_does_not_pass_for_flat() -> None:
+    inputs, labels = columns()
+    net = nn.Linear(15, 4)
+    with torch.no_grad():
+        net.bias[0] = 1e6
+    with products(net, parts(net, inputs, labels, [])) as operator:
+        found, loss = spectrum(operator, Settings(), 0), operator.loss()
+    assert loss > 1e4 and found.is_zero
+    seen = Sharpness().measure(curvature=curvature(found, loss=loss))
+    assert seen.measurements == () and seen.inapplicable == {}
+    assert f"{loss:.4g}" in seen.notes[0] and "not a flat minimum" in seen.notes[-1]
+
+
+def test_products_that_are_not_symmetric_decide_nothing() -> None:
+    wrong = curvature(found_of(skew=0.2))
+    found, spread = Sharpness().measure(curvature=wrong), Spectrum().measure(curvature=wrong)
+    for each in (one(found, "top_eigenvalue"), one(found, "trace"), one(spread, "trace_relative_se")):
+        assert outcome(each, at_most=1000) == "inconclusive" and outcome(each, at_most=1e-9) == "inconclusive"
+    assert any("symmetric" in note and "0.2" in note for note in found.notes)
+
+
 def test_a_loss_without_an_eigenvalue_above_zero() -> None:
-    nothing = found_of(values=[0.0, 0.0, 0.0], traces=np.zeros(1), density=Density(np.zeros(9), np.full(9, 1 / 9)))
+    nothing = found_of(values=[0.0, -1.0, -2.0], traces=np.zeros(1), density=Density(np.zeros(9), np.full(9, 1 / 9)))
     found = Sharpness().measure(curvature=curvature(nothing))
+    assert one(found, "top_eigenvalue").value == 0
     assert not measured(found, "negative_share") and not measured(found, "batch_spread")
     assert any("No eigenvalue is above 0" in note for note in found.notes)
     spread = Spectrum().measure(curvature=curvature(nothing))
@@ -103,5 +136,10 @@ def test_the_shape_of_a_spectrum() -> None:
     assert outcome(one(found, "trace_relative_se"), at_most=0.05) == "pass"
     noisy = Spectrum().measure(curvature=curvature(found_of(traces=np.linspace(1.0, 30.0, 10))))
     assert outcome(one(noisy, "trace_relative_se"), at_most=0.05) == "fail"
+    two = one(Spectrum().measure(curvature=curvature(found_of(traces=np.array([11.0, 11.01])))), "trace_relative_se")
+    assert obstacle(two, 0.95) != "" == obstacle(one(found, "trace_relative_se"), 0.95)  # two may agree by chance
+    assert {one(found, name).kind for name in ("bulk_width", "outliers")} == {"unreplicated"}
+    whole = Spectrum().measure(curvature=curvature(found_of(full=True, traces=np.array([11.0]))))
+    assert one(whole, "trace_relative_se").value == 0 and {each.kind for each in whole.measurements} == {"exact"}
     (density,) = found.blocks
     assert isinstance(density, Lines) and density.y_log and min(density.lines[0].y) > 0

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 
 from auditor.errors import NotApplicable
 from auditor.methods.curvature.losses import of_rows
-from auditor.methods.curvature.products import Part, products
+from auditor.methods.curvature.products import Matrix, Part, products
 from auditor.methods.curvature.spectrum import full_matrix
 from tests.methods.curvature.bending import columns, convolutional, parts, smooth, squares, whole
 from tests.tiny_transformers import bert, texts
@@ -167,6 +167,36 @@ def test_parameters_that_nothing_uses_get_zeros() -> None:
     net, (inputs, labels) = nn.ModuleList([smooth(width=2), nn.Linear(3, 3)]), columns(8)
     with products(net, parts(net[0], inputs, labels, [])) as operator:
         assert not operator(torch.ones(operator.size))[-12:].any()
+
+
+@pytest.mark.parametrize("matrix", ["hessian", "gauss_newton"])
+def test_weights_that_none_of_the_forward_uses_are_refused(matrix: Matrix) -> None:
+    net, (inputs, labels) = nn.ModuleList([smooth(width=2), nn.Linear(3, 3)]), columns(8)
+    with (
+        pytest.raises(NotApplicable, match="does not depend on the chosen weights"),
+        products(net, parts(net[0], inputs, labels, []), layers=("1",), matrix=matrix),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("normalized", [nn.utils.parametrizations.weight_norm, nn.utils.weight_norm])
+@pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
+def test_weight_normalization_bends_as_differences_of_gradients_say(normalized: Any) -> None:
+    torch.manual_seed(0)
+    net, (inputs, labels) = nn.Sequential(normalized(nn.Linear(15, 3)), nn.Tanh(), nn.Linear(3, 4)), columns(20)
+    with products(net, parts(net, inputs, labels, [])) as operator:
+        found = full_matrix(operator)
+    own, exact = list(net.double().parameters()), []
+
+    def slope() -> Any:
+        return torch.cat([g.flatten() for g in torch.autograd.grad(cross_entropy(net(inputs.double()), labels), own)])
+
+    for parameter in own:
+        for place in parameter.data.view(-1).split(1):
+            sides = [(place.add_(by), slope())[1] for by in (1e-5, -2e-5)]
+            place.add_(1e-5)
+            exact.append(((sides[0] - sides[1]) / 2e-5).numpy())
+    assert close(found, np.stack(exact), 1e-4)
 
 
 def test_attention_kernels_are_replaced_by_one_that_bends() -> None:

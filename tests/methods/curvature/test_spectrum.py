@@ -8,13 +8,13 @@ import pytest
 import torch
 from scipy.special import ndtr
 from scipy.stats import wasserstein_distance
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, normalize
 
 from auditor.methods.curvature import spectrum as engine
 from auditor.methods.curvature.density import assembled, probe
 from auditor.methods.curvature.found import Density, Settings, Spectrum
 from auditor.methods.curvature.lanczos import Wanted, lanczos
-from auditor.methods.curvature.products import products
+from auditor.methods.curvature.products import Part, products
 from auditor.statistics import moments, t_interval
 from tests.methods.curvature.bending import Matrix, columns, deep, learned, parts, rectified, smooth, squares, whole
 
@@ -142,6 +142,42 @@ def test_the_same_seed_gives_the_same_numbers() -> None:
     assert (runs[0].traces == runs[1].traces).all() and (runs[0].values == runs[1].values).all()
     assert (runs[0].traces != runs[2].traces).any()
     assert not len(runs[0].alone) and runs[0].batch_spread() is None
+
+
+@pytest.mark.parametrize("size", [30, 3000])
+def test_batches_that_see_other_features_are_searched_beside_the_mean(size: int) -> None:
+    net, inputs = torch.nn.Linear(size, 1, bias=False), torch.zeros(8, size)
+    inputs[:4, 0], inputs[4:, 1] = 3.0, 5.0
+    each = [Part(lambda x=x: net(x), lambda z: z.square().mean(), 4) for x in inputs.split(4)]  # type: ignore[misc]
+    with products(net, each) as operator:
+        found = engine.spectrum(operator, Settings(depth=2), 0)
+    assert found.values[:2] == pytest.approx([25, 9], rel=1e-4)
+    assert found.alone == pytest.approx([18, 50], rel=1e-2)
+
+
+class Careless(torch.autograd.Function):
+    """x / |x| by rows, whose backward takes |x| for a constant where it is differentiated again."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(x)
+        return x / x.norm(dim=1, keepdim=True)
+
+    @staticmethod
+    def backward(ctx: Any, *pulled: Any) -> Any:
+        (x,) = ctx.saved_tensors
+        length = x.detach().norm(dim=1, keepdim=True)
+        return (pulled[0] - x * (x * pulled[0]).sum(1, keepdim=True) / length**2) / length
+
+
+@pytest.mark.parametrize("full", [0, 2000])
+def test_second_derivatives_that_are_not_symmetric_are_seen(full: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine, "FULL", full)
+    net, (inputs, labels) = smooth(), columns(20)
+    for unit, skewed in ((Careless.apply, True), (normalize, False)):
+        with products(net, parts(lambda x, f=unit: net[2](f(net[0](x))), inputs, labels, [])) as operator:  # type: ignore[misc]
+            found = engine.spectrum(operator, Settings(depth=2), 0)
+        assert found.is_skewed == skewed and (skewed or found.skew < 1e-4)
 
 
 def test_what_equal_eigenvalues_hide_is_told() -> None:
