@@ -8,7 +8,7 @@ from auditor.blocks import AnyBlock, Bar, Bars, Line, Lines, Table
 STABLE = 2.0
 """Plain gradient descent diverges where learning rate x largest eigenvalue is above this."""
 
-POINTS, WIDTH = 400, 0.01
+POINTS, WIDTH, DRAWN = 400, 0.01, 60
 
 
 def bent(curvature: Curvature) -> Iterator[AnyBlock]:
@@ -24,10 +24,11 @@ def bent(curvature: Curvature) -> Iterator[AnyBlock]:
     )  # fmt: skip
     if len(found.alone):
         alone = [Bar(label=f"batch {at + 1}", value=value) for at, value in enumerate(found.alone.tolist())]
+        more = f" The first {DRAWN} of {len(alone)}." if len(alone) > DRAWN else ""
         yield Bars(
-            title="Each batch alone", x_label="largest eigenvalue", bars=tuple(alone[:60]),
+            title="Each batch alone", x_label="largest eigenvalue", bars=tuple(alone[:DRAWN]),
             reference=(found.sharpness, "all rows"),
-            reading="How much the largest eigenvalue depends on which examples are looked at.",
+            reading="How much the largest eigenvalue depends on which examples are looked at." + more,
         )  # fmt: skip
     if curvature.lr is not None:
         yield Table(

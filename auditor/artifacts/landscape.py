@@ -47,7 +47,7 @@ class Ground:
 
     def scene(self, model: LoadedModel, loader: BatchLoader, fed: BatchLoader, seed: int) -> "Scene":
         """The model on its data. NotApplicable where no loss can be taken."""
-        from auditor.methods.landscape.scene import Scene, has_statistics
+        from auditor.methods.landscape.scene import Scene, has_statistics, measures
 
         parts = list(parts_of(model, loader, self.rows, seed))
         if not parts:
@@ -57,7 +57,10 @@ class Ground:
         batches = list(fed.first(self.rows))
         full = [each.inputs for each in batches if len(each.labels) == fed.batch_size]
         inputs = full or [each.inputs for each in batches]
-        return Scene(model.module, parts, lambda: [model.logits(each) for each in inputs])
+        scene = Scene(model.module, parts, lambda: [model.logits(each) for each in inputs])
+        if not measures(scene):
+            raise NotApplicable("BatchNorm cannot measure on batches of one row: take a larger batch_size")
+        return scene
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,9 @@ class Path:
         """What does not come out."""
         if not self.lane.has_ends():
             return ("path_barrier is not measured: the loss at an end of the path is not finite.",)
+        if self.lane.is_flat():
+            return (f"path_barrier is not measured: the loss is {self.lane.losses[0]:.4g} all along, as of a network "
+                    "that is dead or saturated, or that was not trained.",)  # fmt: skip
         return ("path_barrier is a lower bound: the run diverged, or the loss is not finite somewhere on the line.",
                 ) if self.is_open() else ()  # fmt: skip
 

@@ -17,6 +17,7 @@ from auditor.artifacts.landscape_found import Landscape as Found
 from auditor.artifacts.landscape_found import Pairs
 from auditor.artifacts.landscape_found import Path as Way
 from auditor.checks.optimizability.landscape import Landscape
+from auditor.errors import NotApplicable
 from auditor.execute.codec import decode, encode
 from auditor.sources import data, labels, models
 from auditor.spec.model import DataEntry, ModelEntry
@@ -63,13 +64,13 @@ def test_flatness_of_every_task(tmp_path: Path, kind: str, monkeypatch: pytest.M
     assert (again.found.rises == found.around.found.rises).all()
 
 
-def table(root: Path, monkeypatch: pytest.MonkeyPatch) -> Subject:
-    """A regression of three columns by a factory's network, with BatchNorm off the table."""
+def table(root: Path, monkeypatch: pytest.MonkeyPatch, bend: str = "nn.ReLU()") -> Subject:
+    """A regression of three columns by a factory's network; by default without BatchNorm."""
     site = root / "site"
     site.mkdir()
     (site / "flat_table.py").write_text(
         "from torch import manual_seed, nn\n\n\ndef net():\n    manual_seed(0)\n"
-        "    return nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 1))\n"
+        f"    return nn.Sequential(nn.Linear(3, 8), {bend}, nn.Linear(8, 1))\n"
     )
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.delitem(sys.modules, "flat_table", raising=False)
@@ -150,6 +151,14 @@ def test_batchnorm_measures_on_the_training_data_that_are_named() -> None:
     assert asked(named).around.key != asked(subject).around.key
     found = evidence(Landscape(rows=64, grid=0, points=3), named, ASSETS)
     assert "BatchNorm measured its statistics anew on train" in found.notes[1]
+
+
+def test_batches_on_which_batchnorm_cannot_measure_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    subject = table(tmp_path, monkeypatch, "nn.BatchNorm1d(8)")
+    assert evidence(Landscape(grid=0), subject, tmp_path).measurements
+    single = subject.model_copy(update={"runtime": Runtime(batch_size=1)})
+    with pytest.raises(NotApplicable, match="batches of one row"):
+        evidence(Landscape(grid=0), single, tmp_path)
 
 
 def test_seeds_that_diverge_have_no_end() -> None:

@@ -46,8 +46,9 @@ class Landscape(Check):
         limits="The weights before the first step are not kept by a fine-tune, so its path begins at the first kept "
         "step. A narrow barrier between two points is not seen. Of more than ten seeds the first ten are compared. "
         "Random directions see the mean of the curvature, hardly its top: read optimizability.sharpness beside. The "
-        "numbers are in units of the loss, of the declared rows and not of all data. Where a loss on the way is not "
-        "finite, or a run diverged, a number is a lower bound, which can fail an expectation and never pass it.",
+        "numbers are in units of the loss, of the declared rows and not of all data. A path of one loss has no barrier "
+        "to tell of. Where a loss on the way is not finite, or a run diverged, a number is a lower bound, which can "
+        "fail an expectation and never pass it.",
         citation="Li et al., Visualizing the loss landscape of neural nets, NeurIPS 2018. Frankle et al., Linear mode "
         "connectivity and the lottery ticket hypothesis, ICML 2020. Garipov et al., NeurIPS 2018, and Izmailov et al., "
         "UAI 2018, on BatchNorm along paths. Efron and Stein, Annals of Statistics 9 (1981).",
@@ -109,7 +110,7 @@ class Landscape(Check):
 
     def _path(self, landscape: Found) -> Iterator[Measurement]:
         path = landscape.path
-        if path is not None and (barrier := path.lane.barrier()) is not None:
+        if path is not None and (barrier := path.lane.barrier()) is not None and not path.lane.is_flat():
             found = self.exact("path_barrier", barrier, n=len(path.lane.losses))
             yield found.model_copy(update={"censored": path.is_open()})
 

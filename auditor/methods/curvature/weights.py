@@ -60,7 +60,7 @@ def weights_of(module: nn.Module, layers: Sequence[str] = ()) -> Weights:
     """The floating-point parameters whose name, or the name of a module that holds them, matches one of the globs;
     without globs, all of them. Parameters that share storage are one tensor, under their first name.
 
-    Raises NotApplicable where none matches.
+    Raises NotApplicable where none matches, or where two lie differently in storage that they share.
     """
     held: dict[tuple[int, int], list[tuple[str, nn.Parameter]]] = {}
     for name, parameter in module.named_parameters():
@@ -69,6 +69,12 @@ def weights_of(module: nn.Module, layers: Sequence[str] = ()) -> Weights:
     kept = [tied for tied in held.values() if any(_matches(name, layers) for name, _ in tied)]
     if not kept:
         raise NotApplicable(f"no parameter matches {', '.join(layers)}" if layers else "the model has no parameters")
+    for tied in kept:
+        if len({(each.shape, each.stride()) for _, each in tied}) > 1:
+            names = " and ".join(name for name, _ in tied)
+            raise NotApplicable(
+                f"{names} share storage, but one is turned or reshaped: their derivatives do not add up"
+            )
     return Weights(tuple(tied[0][0] for tied in kept), tuple(tuple(each for _, each in tied) for tied in kept))
 
 

@@ -104,7 +104,7 @@ def around(scene: Scene, layers: Sequence[str], asked: Asked, seed: int, told: C
             if any(bool((part != 0).any()) for part in each):
                 up, down = loss((asked.radius, each)), loss((-asked.radius, each))
                 rises.append((up + down) / 2 - centre)
-        at = np.linspace(-asked.reach, asked.reach, asked.grid)
+        at = np.linspace(-asked.reach, asked.reach, asked.grid) if asked.grid > 1 else np.zeros(asked.grid)
         surface = np.zeros((0, 0))
         if rises and asked.grid:
             one, two = mover.direction(0), mover.direction(1)

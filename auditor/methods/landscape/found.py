@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 else:
     Floats = Any
 
+ROUNDING = 1e-9
+"""Of a loss: differences below it are none."""
+
 
 @dataclass(frozen=True)
 class Around:
@@ -68,6 +71,11 @@ class Lane:
     def has_ends(self) -> bool:
         """Whether the loss is finite at both ends."""
         return bool(_finite(self.losses[[0, -1]]).all())
+
+    def is_flat(self) -> bool:
+        """Whether all losses are one, but for rounding: then the weights are no part of it."""
+        low, high = float(self.losses.min()), float(self.losses.max())
+        return high - low <= ROUNDING * abs(low)
 
     def is_open(self) -> bool:
         """Whether some loss is not finite, so that the barrier is only bounded from below."""

@@ -37,6 +37,12 @@ class Scene:
         return self.own()
 
 
+def measures(scene: Scene) -> bool:
+    """Whether BatchNorm can measure on what `feed` gives: torch refuses a batch of one value a channel."""
+    with borrowed(scene.module):
+        return scene.feed is not None and reestimate(scene.module, scene.feed)
+
+
 def has_statistics(module: nn.Module) -> bool:
     """Whether some BatchNorm keeps running statistics."""
     return any(isinstance(part, _BatchNorm) and part.running_mean is not None for part in module.modules())

@@ -87,15 +87,15 @@ def randomize(layers: Sequence[Layer], generator: torch.Generator) -> None:
             parameter.copy_(drawn.to(parameter))
 
 
-def reestimate(module: nn.Module, run: Callable[[], Any]) -> None:
+def reestimate(module: nn.Module, run: Callable[[], Any]) -> bool:
     """Let the BatchNorm layers of a network measure their statistics anew on what `run()` feeds it.
 
     With the statistics of the trained network a randomized one saturates or dies, whatever its maps. They stay only
-    where nothing can be measured: torch refuses a batch of one value a channel.
+    where nothing can be measured: torch refuses a batch of one value a channel. Returns whether they were measured.
     """
     norms = [part for part in module.modules() if isinstance(part, _BatchNorm) and part.running_mean is not None]
     if not norms:
-        return
+        return False
     kept = [{name: value.clone() for name, value in norm.state_dict().items()} for norm in norms]
     try:
         with _measuring(norms), torch.no_grad():
@@ -103,6 +103,8 @@ def reestimate(module: nn.Module, run: Callable[[], Any]) -> None:
     except ValueError:
         for norm, state in zip(norms, kept, strict=True):
             norm.load_state_dict(state)
+        return False
+    return True
 
 
 @contextmanager

@@ -76,6 +76,13 @@ def test_a_run_over_a_hill_fails_where_one_downhill_passes() -> None:
     assert outcome(one(over, "path_barrier"), at_most=0.1) == "fail"
 
 
+def test_a_path_on_which_nothing_changes_does_not_pass() -> None:
+    dead = found(path=path((6.5e4,) * 5))
+    assert not measured(dead, "path_barrier") and dead.inapplicable == {}
+    assert any("path_barrier is not measured: the loss is 6.5e+04 all along" in note for note in dead.notes)
+    assert not path((1.0, inf, 1.0)).lane.is_flat() and not path((1.0, nan, 1.0)).lane.is_flat()
+
+
 def test_seeds_in_one_basin_pass_and_seeds_apart_fail() -> None:
     near, far = found(pairs=pairs(np.linspace(-0.03, -0.01, 10))), found(pairs=pairs(np.linspace(1, 1.2, 10)))
     basin = one(near, "seed_barrier")

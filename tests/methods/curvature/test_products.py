@@ -119,6 +119,14 @@ def test_tied_weights_count_once_and_gather_both_uses(same_object: bool) -> None
         assert close(full_matrix(operator), truth)
 
 
+@pytest.mark.parametrize("width", [3, 5])
+def test_weights_that_share_storage_turned_are_refused(width: int) -> None:
+    net = nn.Sequential(nn.Linear(3, width, bias=False), nn.Tanh(), nn.Linear(width, 3, bias=False))
+    net[2].weight = nn.Parameter(net[0].weight.data.t())
+    with pytest.raises(NotApplicable, match=r"0\.weight and 2\.weight share storage"), products(net, []):
+        pass
+
+
 def test_a_glob_gives_the_block_of_its_layers() -> None:
     net, (inputs, labels) = smooth(width=4), columns(20)
     truth = whole(net, lambda f: cross_entropy(f(inputs.double()), labels))

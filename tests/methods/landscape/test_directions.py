@@ -181,6 +181,12 @@ def test_the_surface_is_that_of_the_first_two_directions() -> None:
         mover.to([])
 
 
+def test_a_surface_of_one_point_is_the_model() -> None:
+    module, (inputs, labels) = perceptron(), rows()
+    found = seen(module, lambda z: cross_entropy(z, labels), inputs, Asked(2, 0.1, 1, 0.5))
+    assert found.at.tolist() == [0.0] and found.surface == pytest.approx(found.centre)
+
+
 def test_what_is_not_finite_stays_so_or_is_refused() -> None:
     module = nn.Linear(2, 1, bias=False)
 
