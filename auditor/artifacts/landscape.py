@@ -106,6 +106,7 @@ class SurroundingsOf(Derived[Surroundings]):
 class PathOf(Derived[Path]):
     """The path of one history with weights (of a fine-tune its first seed)."""
 
+    version: ClassVar[int] = 2
     artifact: ClassVar[type] = Path
     stages: Need[Stages]
     ground: Ground
@@ -131,6 +132,7 @@ class PathOf(Derived[Path]):
         """A module of its own is filled anew for each point."""
         from auditor.methods.landscape.scene import along, state_of
         from auditor.methods.landscape.trodden import trodden
+        from auditor.methods.training.diagnosis import has_diverged
         from auditor.methods.training.picture import thinned
 
         stages: Stages = upstream["stages"]
@@ -144,7 +146,7 @@ class PathOf(Derived[Path]):
         told = _counter(progress, self.points + len(steps))
         losses = along(scene, ends[0], ends[1], self.points, told)
         way = trodden(scene, lambda step: stages.fill(model, step), steps, ends[0], ends[1], told)
-        diverged = "run" in upstream and upstream["run"].diverged
+        diverged = "run" in upstream and has_diverged(upstream["run"])
         return Path(_lane(f"step {steps[0]} to step {steps[-1]}", losses), way, diverged)
 
 

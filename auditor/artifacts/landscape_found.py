@@ -44,7 +44,7 @@ class Surroundings:
 class Path:
     """The straight line between the first and the last kept weights of a history, and the kept weights between.
 
-    diverged: of a fine-tune, whether the run ended in numbers that are not finite."""
+    diverged: of a fine-tune, whether the run ended in a loss that is not below that before its first step."""
 
     lane: Lane
     trodden: Trodden
@@ -61,8 +61,10 @@ class Path:
         if self.lane.is_flat():
             return (f"path_barrier is not measured: the loss is {self.lane.losses[0]:.4g} all along, as of a network "
                     "that is dead or saturated, or that was not trained.",)  # fmt: skip
-        return ("path_barrier is a lower bound: the run diverged, or the loss is not finite somewhere on the line.",
-                ) if self.is_open() else ()  # fmt: skip
+        bound = (
+            "path_barrier is a lower bound: the run diverged, its loss ends no lower than it began, or the line has a "
+        )
+        return (bound + "loss that is not finite.",) if self.is_open() else ()
 
 
 @dataclass(frozen=True)

@@ -161,6 +161,12 @@ def test_batches_on_which_batchnorm_cannot_measure_are_refused(tmp_path: Path, m
         evidence(Landscape(grid=0), single, tmp_path)
 
 
+def test_a_run_that_ends_above_its_beginning_has_no_path_to_pass() -> None:
+    subject = subject_of(tuned(lr=10.0, optimizer="sgd", seeds=1))
+    barrier = one(evidence(Landscape(rows=64, grid=0, points=3), subject, ASSETS), "path_barrier")
+    assert barrier.censored and barrier.value >= 0
+
+
 def test_seeds_that_diverge_have_no_end() -> None:
     subject = subject_of(tuned(lr=1e38, optimizer="sgd", seeds=2))
     found = evidence(Landscape(rows=64, grid=0, points=3), subject, ASSETS)
