@@ -86,7 +86,11 @@ class Local:
         store = Store(self.cache)
         if plan.jobs:
             store.prepare()
-        return _Shift(plan, lambda: Process(start, self.env), self.workers, spec.run.timeout, on_event, store).work()
+
+        def hire() -> Process:
+            return Process(start, self.env, self.workers)
+
+        return _Shift(plan, hire, self.workers, spec.run.timeout, on_event, store).work()
 
 
 @dataclass(frozen=True)

@@ -183,6 +183,12 @@ def test_a_worker_inherits_only_named_variables(monkeypatch):
     assert (inner["CHOSEN"], inner["OMP_NUM_THREADS"]) == ("y", "3")
 
 
+def test_threads_wait_in_a_loop_only_where_a_worker_is_alone():
+    """Two workers of two threads on two processors took nine times as long as with threads that sleep."""
+    assert "OMP_WAIT_POLICY" not in environment(2, outer={})
+    assert environment(2, outer={}, workers=2)["OMP_WAIT_POLICY"] == "PASSIVE"
+
+
 def forbidden(*args):
     raise AssertionError("a worker was started")
 
