@@ -13,6 +13,7 @@ import copy
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from statistics import median
@@ -175,7 +176,7 @@ def timed(run: Callable[[], Pairs], module: nn.Module, inputs: Tensor, labels: T
 def loosest(name: str, module: nn.Module, inputs: Tensor, labels: Tensor, most: int) -> Cost:
     """The first tolerance whose pairs hold, or the last that was tried."""
     for tolerance in LOOSE[name]:
-        found = timed(lambda: OTHERS[name](module, inputs, labels, tolerance, most), module, inputs, labels)  # noqa: B023  # called at once
+        found = timed(partial(OTHERS[name], module, inputs, labels, tolerance, most), module, inputs, labels)
         print(
             f"    {name} at {tolerance:g}: {found.products} products, {found.seconds:.1f} s, {found.worst:.1e}",
             flush=True,
@@ -227,7 +228,7 @@ def rows(name: str, batches: int, tools: list[str]) -> Iterator[dict[str, Cost]]
     print(f"{name}: product / (forward + backward) {ratio(module, *part):.2f}; peak {used:.0f} of {allowed:.0f} MiB")
     for seed in range(1, batches + 1):
         inputs, labels = pictures(seed)
-        mine = timed(lambda: engine(module, inputs, labels), module, inputs, labels)  # noqa: B023  # called at once
+        mine = timed(partial(engine, module, inputs, labels), module, inputs, labels)
         print(f"  batch {seed}: engine {mine.products} products, {mine.seconds:.1f} s, {mine.worst:.1e}", flush=True)
         most = ENOUGH * mine.products
         others = {each: loosest(each, module, inputs, labels, most) for each in tools}

@@ -109,8 +109,8 @@ def build(ref: ModelRef, root: Path) -> torch.nn.Module:
     if ref.parent.task == "encoder":
         module = with_head(module, ref.architecture, ref.recipe.head, ref.name)
         if ref.modality == "text":
-            padding = tokenizer_of(ref.parent, root).pad_token_id
-            module.config.pad_token_id = padding  # type: ignore[union-attr]  # a transformers model
+            config: Any = module.config
+            config.pad_token_id = tokenizer_of(ref.parent, root).pad_token_id
         return module
     renew_head(module, ref.parent.outputs, ref.recipe.head, ref.name)
     return module

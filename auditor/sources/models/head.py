@@ -23,12 +23,13 @@ def renew_head(module: "torch.nn.Module", old: int, new: int, name: str) -> tupl
     for path in heads:
         parent, _, last = path.rpartition(".")
         setattr(module.get_submodule(parent), last, _fresh(module.get_submodule(path), new))
-    config = getattr(module, "config", None)
+    noted: Any = module  # with the notes of it that transformers and torchvision keep
+    config: Any = getattr(noted, "config", None)
     if hasattr(config, "num_labels"):
-        config.num_labels = module.num_labels = new  # type: ignore[union-attr,assignment]  # a transformers model
-        config.problem_type = "single_label_classification"  # type: ignore[union-attr]  # as above
-    elif isinstance(getattr(module, "num_classes", None), int):
-        module.num_classes = new  # type: ignore[assignment]  # torchvision's own note of it
+        config.num_labels = noted.num_labels = new
+        config.problem_type = "single_label_classification"
+    elif isinstance(getattr(noted, "num_classes", None), int):
+        noted.num_classes = new
     return heads
 
 

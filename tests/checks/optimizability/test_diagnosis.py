@@ -131,7 +131,7 @@ def test_a_first_loss_far_above_guessing_points_to_the_initialization() -> None:
     wild = fitted(0.1, 0.1, losses=(1e4, 1e5, 1e6), train_loss=np.array([1e4, 1e5, 1e6]))
     assert blew_up_at_once(wild, 2) and not blew_up_at_once(LOST, 2)
     blocks = measured(*[wild] * 5, probe=probed()).blocks
-    assert "initialization" in blocks[0].text  # type: ignore[union-attr]  # the first block is the word
+    assert isinstance(blocks[0], Text) and "initialization" in blocks[0].text
 
 
 @pytest.mark.parametrize(
@@ -204,8 +204,9 @@ def test_seeds_that_diverged_leave_the_gaps_lower_bounds_and_are_said() -> None:
     evidence = measured(*runs, probe=probed())
     assert all(found(evidence, name).censored for name in ("underfit_gap", "overfit_gap"))
     assert not found(evidence, "label_noise_share").censored and found(evidence, "diverged_share").value == 0.4
-    text = measured(*[WEAK] * 3, *[LOST] * 2, probe=probed()).blocks[0].text  # type: ignore[union-attr]
-    assert "2 of 5 seeds diverged" in text and "lower the learning rate" in text
+    first = measured(*[WEAK] * 3, *[LOST] * 2, probe=probed()).blocks[0]
+    assert isinstance(first, Text)
+    assert "2 of 5 seeds diverged" in first.text and "lower the learning rate" in first.text
     none = {f"{side}_correct": np.zeros(0, int) for side in ("train", "validation")}
     apart = [run(validation=[2.0, 1.0, 0.8 + at / 100], train=[2.0, 0.5, 0.1], **none) for at in range(4)]
     lost = run(validation=[2.0, 1.0, 3.0], train=[2.0, 1.0, 3.0], **none)

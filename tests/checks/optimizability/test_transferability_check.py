@@ -16,6 +16,7 @@ from auditor.checks.optimizability.transferability import Transferability
 from auditor.errors import AuditorError, NotApplicable
 from auditor.evidence import Counts, Evidence
 from auditor.judge.intervals import interval
+from auditor.methods.data.normalization import Received
 from auditor.sources.models.loaded import LoadedModel
 from auditor.subject import Subject
 
@@ -71,7 +72,8 @@ def asked(features: Any, labels: Any, examples: Any = None, groups: Any = None) 
     held = replace(given.loader.dataset, labels=("0",) * n, examples=names, groups=tuple(groups or ("",) * n))
     object.__setattr__(held, "targets", lambda: tuple(labels))
     whole = replace(given.loader, dataset=held)
-    inside = Inside(np.asarray(features, dtype=np.float32)[list(whole.order)], "head", None, "")  # type: ignore[arg-type]
+    nothing = Received(*[np.zeros((0, 0))] * 4)
+    inside = Inside(np.asarray(features, dtype=np.float32)[list(whole.order)], "head", nothing, "")
     return need.build(batches=whole, own=inside, random=inside)
 
 
